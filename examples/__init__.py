@@ -1,0 +1,1 @@
+"""Examples: real agents, and what a sidecar needs to stand beside them."""

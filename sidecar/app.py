@@ -1,0 +1,294 @@
+"""Wire, start, drain: the only file that knows everyone.
+
+What can be wrong in configuration, specs, descriptors and secrets is found before the first socket is bound. Then, in
+this order: listeners bind, metrics are served, calls are served, files are watched. Draining goes the other way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from sidecar.checks.spec import SpecCheck
+from sidecar.config import Config, DescriptorKind, Route
+from sidecar.engine.descriptors import Descriptors
+from sidecar.engine.exchange import Side
+from sidecar.engine.lineage import JoinMode, LineageKeeper, LineageSettings
+from sidecar.engine.pipeline import Engine
+from sidecar.engine.ports import Check, Clock, Reporter
+from sidecar.errors import ConfigError, Mistake
+from sidecar.proxy.listener import Listener, ListenSettings, ListenTls
+from sidecar.proxy.passage import Way
+from sidecar.proxy.reflection import reflect
+from sidecar.proxy.room import Room, RoomLimits
+from sidecar.proxy.upstream import Upstream, UpstreamSettings, UpstreamTls
+from sidecar.spec_files import SpecSource
+from sidecar.stores.memory import MemoryStore
+from sidecar.system import RandomIds, SystemClock
+from sidecar.telemetry.log_reporter import LogReporter
+from sidecar.telemetry.methods import KnownMethods
+from sidecar.telemetry.metrics import MetricsReporter
+from sidecar.telemetry.metrics_server import MetricsServer
+from sidecar.telemetry.sampling import build_sampler
+from sidecar.telemetry.span_record import Server, limits_of
+from sidecar.telemetry.spans import SpanReporter
+from sidecar.telemetry.tracing import TracingSettings, build_exporter, resolve, resource_of
+
+log = logging.getLogger(__name__)
+
+FLUSH_LIMIT_S = 5.0
+"""How long the last spans may take to leave."""
+
+REFLECTION_LIMIT_S = 10.0
+REFLECTION_RETRY_S = 5.0
+
+COMPRESSIONS = {
+    "identity": None,
+    "gzip": grpc.Compression.Gzip,
+    "deflate": grpc.Compression.Deflate,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ServedRoute:
+    """One route at work."""
+
+    config: Route
+    listener: Listener
+    upstream: Upstream
+
+
+class App:
+    """One sidecar process. Raises ConfigError, with every mistake, before it binds anything."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        environ: Mapping[str, str],
+        clock: Clock | None = None,
+        reporters: Sequence[Reporter] = (),
+    ) -> None:
+        self.config = config
+        self.is_ready = False
+        """Whether calls are served: false while starting and draining. Read from the metrics server's thread too."""
+        clock = clock or SystemClock()
+        self._descriptors = load_descriptors(config)
+        self._methods = KnownMethods(lambda method: self._descriptors.method(method) is not None)
+        self.metrics = MetricsReporter(clock=clock, methods=self._methods, series_limit=series_limit(config))
+        self._specs = SpecSource(config.specs, on_reload=self._specs_reloaded)
+        self._spans = self._span_reporter(environ)
+        self._logs = LogReporter(clock=clock, exchanges=config.log.exchanges)
+        lineage = LineageKeeper(
+            clock=clock,
+            ids=RandomIds(),
+            sampler=build_sampler(environ),
+            store=MemoryStore(),
+            settings=lineage_settings(config, environ),
+        )
+        self._engine = Engine(
+            clock=clock,
+            lineage=lineage,
+            specs=self._specs,
+            checks=checks_in_order(),
+            reporters=[self.metrics, self._spans, self._logs, *reporters],
+        )
+        self._metrics_server: MetricsServer | None = None
+        self.metrics_address = ""
+        self.routes: list[ServedRoute] = []
+        self._stopping = asyncio.Event()
+        self._background: list[asyncio.Task[None]] = []
+
+    def describe_specs(self) -> list[str]:
+        """A line for each spec in force, with what of it is not served yet."""
+        return self._specs.describe()
+
+    async def start(self) -> None:
+        """Bind, then serve. Needs a running event loop."""
+        try:
+            self.routes = [self._route(route) for route in self.config.routes]
+            for served in self.routes:
+                served.listener.bind()
+            self._start_metrics()
+        except ConfigError:
+            await self._close()
+            raise
+        self._spans.start()
+        for served in self.routes:
+            await served.listener.start()
+        self._watch()
+        self.is_ready = True
+
+    async def drain(self) -> None:
+        """Stop listening at once, let open calls finish within the limit, send the last spans."""
+        self.is_ready = False
+        limit_s = self.config.drain.timeout_s
+        await asyncio.gather(*(served.listener.drain(limit_s) for served in self.routes))
+        await self._close()
+
+    async def _close(self) -> None:
+        self._stopping.set()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await asyncio.gather(*(served.upstream.close() for served in self.routes))
+        await asyncio.to_thread(self._spans.shutdown, FLUSH_LIMIT_S)
+        if self._metrics_server is not None:
+            await asyncio.to_thread(self._metrics_server.stop)
+        self._logs.close()
+
+    def _route(self, route: Route) -> ServedRoute:
+        upstream = Upstream(upstream_settings(route))
+        limits = RoomLimits(route.limits.streams, route.limits.buffered_total_bytes)
+        way = Way(
+            route=self.config.engine_route(route),
+            engine=self._engine,
+            upstream=upstream,
+            room=Room(limits),
+            default_deadline_s=route.deadline_s,
+            wants_identity=route.listen_tls is not None and route.listen_tls.client_ca is not None,
+            compression=COMPRESSIONS[route.compression.downstream],
+        )
+        return ServedRoute(route, Listener(listen_settings(route), way, self._descriptors), upstream)
+
+    def _start_metrics(self) -> None:
+        if self.config.metrics is None:
+            return
+        address = str(self.config.metrics.listen)
+        server = MetricsServer(self.metrics.registry, address, lambda: self.is_ready)
+        try:
+            self.metrics_address = server.start()
+        except OSError as error:
+            mistake = Mistake("metrics.listen", f"{address} ({error.strerror})", "an address that can be bound")
+            raise ConfigError([mistake]) from error
+        self._metrics_server = server
+
+    def _watch(self) -> None:
+        """What goes on beside the calls: spec files that change, upstreams that describe themselves."""
+        work: list[Coroutine[Any, Any, None]] = []
+        if self.config.specs:
+            work.append(self._specs.watch(self._stopping))
+        if any(descriptor.kind is DescriptorKind.REFLECTION for descriptor in self.config.descriptors):
+            work += [self._reflect(served) for served in self.routes]
+        self._background = [asyncio.create_task(each) for each in work]
+
+    async def _reflect(self, served: ServedRoute) -> None:
+        """Ask the upstream for its types until it answers; until then its methods pass as unknown ones."""
+        source = f"reflection of {served.config.upstream}"
+        while True:
+            try:
+                connection = await served.upstream.connection(None)
+                files = await reflect(connection.channel, limit_s=REFLECTION_LIMIT_S)
+                self._descriptors.add_protos(files, source)
+            except Exception as error:
+                # Nothing the upstream says, or fails to say, may stop the calls themselves.
+                log.warning("%s failed, will ask again: %s", source, error)
+                await asyncio.sleep(REFLECTION_RETRY_S)
+            else:
+                log.info("%s: %d files", source, len(files))
+                return
+
+    def _specs_reloaded(self, outcome: str, detail: str) -> None:
+        self.metrics.specs_reloaded(outcome)
+        log.log(logging.INFO if outcome == "loaded" else logging.ERROR, "specs %s: %s", outcome, detail)
+
+    def _span_reporter(self, environ: Mapping[str, str]) -> SpanReporter:
+        tracing = self.config.tracing
+        settings = TracingSettings(
+            exporter=tracing.exporter,
+            protocol=tracing.protocol,
+            endpoint=tracing.endpoint,
+            queue=tracing.queue,
+            batch=tracing.batch,
+            schedule_delay_s=tracing.schedule_delay_s,
+            export_timeout_s=tracing.export_timeout_s,
+        )
+        return SpanReporter(
+            build_exporter(settings, environ),
+            resource=resource_of(self.config.agent, environ),
+            tracing=resolve(settings, environ),
+            count=self.metrics.spans,
+            methods=self._methods,
+            servers={route.name: server_of(route) for route in self.config.routes},
+            limits=limits_of(environ),
+        )
+
+
+def checks_in_order() -> list[Check]:
+    """Every check, in the order in which they are asked. The first enforced finding decides what a caller is told.
+
+    The contract comes first: what breaks it is malformed, and no later check should judge, claim or charge for it.
+    """
+    return [SpecCheck()]
+
+
+def load_descriptors(config: Config) -> Descriptors:
+    """Types from modules and files. Reflection comes later, when the upstream answers."""
+    descriptors, mistakes = Descriptors(), []
+    for index, descriptor in enumerate(config.descriptors):
+        try:
+            if descriptor.kind is DescriptorKind.MODULE:
+                descriptors.add_module(descriptor.module)
+            elif descriptor.kind is DescriptorKind.FILE:
+                descriptors.add_file(descriptor.path)
+        except ValueError as error:
+            mistakes.append(Mistake(f"descriptors[{index}]", str(error), "a module or file that can be loaded"))
+    if mistakes:
+        raise ConfigError(mistakes)
+    return descriptors
+
+
+def lineage_settings(config: Config, environ: Mapping[str, str]) -> LineageSettings:
+    return LineageSettings(
+        keys=tuple((key.id, key.read(environ)) for key in config.lineage.keys),
+        expires_s=config.lineage.expires_s,
+        max_hops=config.lineage.max_hops,
+        join=JoinMode(config.join.mode),
+        window_s=config.join.window_s,
+        max_exchanges=config.join.max_exchanges,
+        unattached_routes=frozenset(route.name for route in config.routes if not route.lineage.attach),
+    )
+
+
+def listen_settings(route: Route) -> ListenSettings:
+    tls = route.listen_tls
+    return ListenSettings(
+        address=route.listen.target,
+        message_bytes=route.limits.message_bytes,
+        metadata_bytes=route.limits.metadata_bytes,
+        tls=ListenTls(tls.cert.read_bytes(), tls.key.read_bytes(), pem(tls.client_ca)) if tls else None,
+    )
+
+
+def upstream_settings(route: Route) -> UpstreamSettings:
+    tls = route.upstream_tls
+    return UpstreamSettings(
+        target=route.upstream.target,
+        connections=route.channels,
+        connect_timeout_s=route.connect_timeout_s,
+        message_bytes=route.limits.message_bytes,
+        metadata_bytes=route.limits.metadata_bytes,
+        compression=COMPRESSIONS[route.compression.upstream] or grpc.Compression.NoCompression,
+        authority=route.authority,
+        tls=UpstreamTls(pem(tls.ca), pem(tls.cert), pem(tls.key), tls.server_name) if tls else None,
+    )
+
+
+def pem(path: Path | None) -> bytes | None:
+    return path.read_bytes() if path is not None else None
+
+
+def server_of(route: Route) -> Server:
+    """Where the callee is reached, as its caller sees it: an inbound route stands in the callee's place."""
+    address = route.listen if route.side is Side.INBOUND else route.upstream
+    return Server(address.host or address.path, address.port or None)
+
+
+def series_limit(config: Config) -> int:
+    return config.metrics.max_series if config.metrics is not None else 0

@@ -1,0 +1,1 @@
+"""Checks: one behaviour a file. Each says what it found; none decides."""

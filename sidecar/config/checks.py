@@ -1,0 +1,86 @@
+"""What calls are measured by, beside their specs: verifiers, loops and budgets."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from sidecar.config.section import Section
+from sidecar.config.tls import UpstreamTls
+from sidecar.config.values import PlainName, UpstreamAddress
+from sidecar.engine.exchange import Mode
+from sidecar.units import MICRO_USD, BadValue, count, parse_usd, ratio, seconds
+
+Usd = Annotated[Decimal, BeforeValidator(parse_usd)]
+
+
+class Verifier(Section):
+    """An independent agent that judges what passes."""
+
+    name: PlainName
+    """What specs and metrics call it."""
+    address: UpstreamAddress
+    """Where it listens."""
+    mode: Mode | None = None
+    """observe or enforce. Left out: the root's."""
+    timeout_s: Annotated[float, seconds("1ms", "5m")] = Field(default=0.5, alias="timeout")
+    """Seconds it has to answer. Later is inconclusive."""
+    fail: Literal["open", "closed"] = "open"
+    """What an inconclusive verdict means where it is enforced: open lets the call pass, closed refuses it."""
+    tls: UpstreamTls | None = None
+    """TLS towards it. Left out: plain text."""
+
+
+class Loops(Section):
+    """When work is going round in circles."""
+
+    window_s: Annotated[float, seconds("1s", "7d")] = Field(default=600.0, alias="window")
+    """Seconds over which requests are compared."""
+    repeats: Annotated[int, count(1, 100_000)] = 5
+    """Identical requests allowed on one edge of one conversation. A retry with its key does not count."""
+    cycles: Annotated[int, count(1, 100_000)] = 3
+    """Times that a pattern of edges may come round without new information."""
+    hops: Annotated[int, count(1, 1024)] = 16
+    """Agents in one chain of calls."""
+    reentry: Literal["allow", "observe", "enforce"] = "observe"
+    """What becomes of a call to an agent that still waits in the same chain. Callbacks are legitimate."""
+    cooldown_s: Annotated[float, seconds("1s", "7d")] = Field(default=600.0, alias="cooldown")
+    """Seconds until a broken loop may go on by itself."""
+    mode: Mode | None = None
+    """observe or enforce. Left out: the root's."""
+
+
+class Budget(Section):
+    """Money that may be spent."""
+
+    name: PlainName
+    """Label in metrics and refusals."""
+    scope: Literal["conversation", "agent", "edge", "global"]
+    """What each has an account of its own; `agent` is the callee."""
+    limit_usd: Usd
+    """US dollars per account and window."""
+    window: Literal["none", "hour", "day", "month"] = "none"
+    """When the account starts anew (UTC)."""
+    warn_at: Annotated[float, ratio()] = 0.8
+    """Share of the limit from which a finding warns."""
+    hold_usd: Usd = Decimal("0.01")
+    """US dollars held for a call that nobody estimates. Never zero, else such calls would be free until they end."""
+    mode: Mode | None = None
+    """observe or enforce. Left out: the root's."""
+
+    @field_validator("hold_usd")
+    @classmethod
+    def _never_free(cls, hold_usd: Decimal) -> Decimal:
+        if not hold_usd:
+            raise BadValue("more than 0 US dollars")
+        return hold_usd
+
+    @property
+    def limit_micro_usd(self) -> int:
+        return int(self.limit_usd * MICRO_USD)
+
+    @property
+    def hold_micro_usd(self) -> int:
+        return int(self.hold_usd * MICRO_USD)

@@ -1,0 +1,73 @@
+"""What `sidecar check` prints, and `sidecar run` at its start: what we make of the operator's words.
+
+Names and addresses are never cut, so a line keeps to its width only where they let it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from sidecar.config.values import redacted
+from sidecar.engine.exchange import UNKNOWN_CALLER, Mode
+
+if TYPE_CHECKING:
+    from sidecar.config.lineage import LineageSettings
+    from sidecar.config.reporting import Tracing
+    from sidecar.config.route import Route
+    from sidecar.config.tree import Config
+
+LINE_WIDTH = 80
+"""Columns of a terminal that nobody made wider."""
+
+
+def described(config: Config) -> list[str]:
+    """All lines, in the order in which an operator asks."""
+    return [f"{label:<12}{line}" for title, lines in facts_of(config).items() for label, line in labelled(title, lines)]
+
+
+def facts_of(config: Config) -> dict[str, list[str]]:
+    """Titles and their lines. A fact without lines is left out."""
+    return {
+        "agent": [config.agent],
+        "mode": [config.mode.value],
+        "routes": [line for route in config.routes for line in route_lines(route, config)],
+        "types": [str(descriptor) for descriptor in config.descriptors] or ["none: payloads pass unread, except JSON"],
+        "specs": [str(path) for path in config.specs] or ["none"],
+        "lineage": [lineage_line(config.lineage)],
+        "metrics": [f"http://{config.metrics.listen}/metrics" if config.metrics else "off"],
+        "traces": [traces_line(config.tracing)],
+        "not active": [", ".join(config.inactive), "(checked, but not served yet)"] if config.inactive else [],
+    }
+
+
+def labelled(title: str, lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The title beside its first line."""
+    return ((title if index == 0 else "", line) for index, line in enumerate(lines))
+
+
+def route_lines(route: Route, config: Config) -> list[str]:
+    """Where it listens and leads, and who talks to whom in which mode, below each other where one line is too short."""
+    width = max(len(each.name) for each in config.routes)
+    caller = "any caller" if route.caller == UNKNOWN_CALLER else route.caller
+    way = f"{route.name:<{width}}  {route.listen} → {route.upstream}"
+    sides = f"({caller} → {route.callee}, {config.mode_of(route)})"
+    lines = [f"{way}  {sides}"] if len(way) + len(sides) + 14 <= LINE_WIDTH else [way, f"{'':<{width}}  {sides}"]
+    if route.mode is Mode.ENFORCE and config.mode is Mode.OBSERVE:
+        lines.append(f"{'':<{width}}  asks to enforce, but the root says observe")
+    return lines
+
+
+def lineage_line(lineage: LineageSettings) -> str:
+    if not lineage.keys:
+        return "no key: entries from other machines are not trusted"
+    signs, *others = (key.id for key in lineage.keys)
+    return f"signed with {signs}" + (f", {', '.join(others)} verified too" if others else "")
+
+
+def traces_line(tracing: Tracing) -> str:
+    if tracing.exporter != "otlp":
+        return tracing.exporter
+    protocol = f" ({tracing.protocol})" if tracing.protocol else ""
+    where = redacted(tracing.endpoint) if tracing.endpoint else "the endpoint in OTEL_*, else localhost"
+    return f"otlp → {where}{protocol}"

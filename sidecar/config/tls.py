@@ -1,0 +1,77 @@
+"""TLS on either side. Files are opened and pairs are matched here, so that a handshake is not the first to find out."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, model_validator
+
+from sidecar.config.section import Section
+from sidecar.config.values import HostName, ReadableFile
+from sidecar.units import BadValue
+
+
+def read_certificates(path: Path) -> Path:
+    """PEM certificates of authorities."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except (ssl.SSLError, OSError) as error:
+        raise BadValue(f"PEM certificates ({why_tls(error)})") from error
+    return path
+
+
+def check_pair(cert: Path, key: Path) -> None:
+    """The certificate and key must be PEM, not encrypted, and belong together."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # how strong a key must be is for the peers to say
+    try:
+        context.load_cert_chain(cert, key, password=lambda: "")
+    except (ssl.SSLError, OSError, ValueError) as error:
+        raise BadValue(f"a PEM certificate and its key, not encrypted ({why_tls(error)})", "this pair") from error
+
+
+def why_tls(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "not PEM"
+    return str(reason).lower().replace("_", " ")
+
+
+Certificates = Annotated[ReadableFile, AfterValidator(read_certificates)]
+
+
+class ListenTls(Section):
+    """TLS towards those who call us."""
+
+    cert: ReadableFile
+    """Our certificate chain, PEM."""
+    key: ReadableFile
+    """Its private key, PEM, not encrypted."""
+    client_ca: Certificates | None = None
+    """Authorities of client certificates, PEM. With it every caller must show one (mTLS), and it names the caller."""
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> ListenTls:
+        check_pair(self.cert, self.key)
+        return self
+
+
+class UpstreamTls(Section):
+    """TLS towards whom we call. `upstream_tls: {}` trusts the public authorities that grpc brings along."""
+
+    ca: Certificates | None = None
+    """Authorities that the upstream's certificate may come from, PEM. Left out: the public ones."""
+    cert: ReadableFile | None = None
+    """Our client certificate chain, PEM, for mTLS. Goes with `key`."""
+    key: ReadableFile | None = None
+    """Its private key, PEM, not encrypted."""
+    server_name: HostName | None = None
+    """The name that the upstream's certificate must bear. Left out: the host of the upstream's address."""
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> UpstreamTls:
+        if (self.cert is None) != (self.key is None):
+            raise BadValue("both cert and key, or neither", "only one of cert and key")
+        if self.cert is not None and self.key is not None:
+            check_pair(self.cert, self.key)
+        return self

@@ -1,0 +1,170 @@
+"""An exchange: one RPC as the engine sees it, from its arrival to its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sidecar.engine.finding import FORWARD, Decision, Finding
+from sidecar.engine.message import NO_NAMES, Direction, Message, Names
+
+if TYPE_CHECKING:
+    from sidecar.engine.lineage import Lineage
+    from sidecar.engine.spec import Spec
+
+Metadata = Sequence[tuple[str, "str | bytes"]]
+"""gRPC metadata in wire order. Keys are lower case; values of `-bin` keys are bytes, all others str."""
+
+UNKNOWN_CALLER = "_unknown"
+
+FINDINGS_KEPT = 64
+"""A stream of days in observe may break its spec with every message: an exchange remembers this many findings."""
+
+
+class Mode(StrEnum):
+    """observe watches and changes nothing; enforce may refuse."""
+
+    OBSERVE = "observe"
+    ENFORCE = "enforce"
+
+
+def weakest(*modes: Mode | None) -> Mode:
+    """Where levels differ, any `observe` wins. None means the level left it out; all None is observe."""
+    said = [mode for mode in modes if mode is not None]
+    return Mode.ENFORCE if said and Mode.OBSERVE not in said else Mode.OBSERVE
+
+
+class Side(StrEnum):
+    """Where our agent stands in an exchange: inbound, it is the callee; outbound, the caller."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What the engine needs to know of a route. Addresses and sockets are the proxy's business."""
+
+    name: str
+    side: Side
+    caller: str
+    """The agent on the downstream side; `_unknown` where it is only known call by call."""
+    callee: str
+    mode: Mode = Mode.OBSERVE
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The downstream connection."""
+
+    address: str = ""
+    """As gRPC prints it: `ipv4:127.0.0.1:4242`, `ipv6:%5B::1%5D:4242`, `unix:/run/a.sock`."""
+    identity: str | None = None
+    """The name in a verified client certificate (SPIFFE URI, else first SAN, else CN); None without mTLS."""
+
+    @property
+    def is_local(self) -> bool:
+        return self.address.startswith(("unix:", "ipv4:127.", "ipv6:[::1]", "ipv6:%5B::1%5D"))
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Headers of a call as they reached a listener."""
+
+    route: Route
+    method: str
+    """Full name with its slash: `/lf.a2a.v1.A2AService/SendMessage`."""
+    metadata: Metadata = ()
+    peer: Peer = Peer()
+    first: Message | None = None
+    """The request, where the method is known to send exactly one: then it is in hand before anything is dispatched."""
+
+
+class Origin(StrEnum):
+    """Who made a status: the callee, we ourselves, or the caller by going away."""
+
+    UPSTREAM = "upstream"
+    SIDECAR = "sidecar"
+    DOWNSTREAM = "downstream"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How an exchange ended."""
+
+    code: str
+    """gRPC status name: `OK`, `NOT_FOUND`."""
+    message: str = ""
+    origin: Origin = Origin.UPSTREAM
+
+
+@dataclass(slots=True)
+class Tally:
+    """Messages and bytes that went one way."""
+
+    messages: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One RPC under way: the one object that changes while its messages pass."""
+
+    arrival: Arrival
+    lineage: Lineage
+    caller: str
+    started_ns: int
+    """Clock.monotonic_ns at arrival."""
+    started_unix_ns: int
+    spec: Spec | None = None
+    """The contract in force, pinned at the start so that a reload never changes it mid-stream."""
+    decision: Decision = FORWARD
+    names: Names = NO_NAMES
+    """Ids seen so far in the payloads of both directions."""
+    findings: list[Finding] = field(default_factory=list)
+    """The first FINDINGS_KEPT of them; reporters hear of every one."""
+    requests: Tally = field(default_factory=Tally)
+    responses: Tally = field(default_factory=Tally)
+    held_ns: int = 0
+    """Time that the engine has held this exchange's messages so far."""
+    last_request: Message | None = None
+    """What a response is judged against."""
+
+    @property
+    def route(self) -> Route:
+        return self.arrival.route
+
+    @property
+    def side(self) -> Side:
+        return self.arrival.route.side
+
+    @property
+    def callee(self) -> str:
+        return self.arrival.route.callee
+
+    @property
+    def method(self) -> str:
+        return self.arrival.method
+
+    def tally(self, direction: Direction) -> Tally:
+        return self.requests if direction is Direction.REQUEST else self.responses
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An ended exchange, frozen for the reporters."""
+
+    exchange: Exchange
+    status: Status
+    ended_ns: int
+    ended_unix_ns: int
+
+    @property
+    def duration_s(self) -> float:
+        return (self.ended_ns - self.exchange.started_ns) / 1e9
+
+    @property
+    def overhead_s(self) -> float:
+        return self.exchange.held_ns / 1e9

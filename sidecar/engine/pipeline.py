@@ -1,0 +1,192 @@
+"""The engine tells a call's story in three verbs: start, message (each way, before it moves on), end.
+
+A shell (the gRPC proxy, one day Envoy's ext_proc) calls them in that order and acts on the decision it gets back.
+Checks complain, `policy` decides, reporters watch. Data travels one way: nothing that a reporter does reaches back up.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.engine import policy
+from sidecar.engine.exchange import FINDINGS_KEPT, Arrival, Exchange, Outcome, Status
+from sidecar.engine.finding import Action, Decision, Finding, Forward, Reject, Severity
+from sidecar.engine.lineage import LineageKeeper, caller_of
+from sidecar.engine.message import NO_NAMES, Direction, Message, Names
+from sidecar.engine.ports import Check, Clock, Reporter, Specs
+from sidecar.errors import MalformedMessage, Reason
+
+log = logging.getLogger(__name__)
+
+CHECK_HOOKS = ("on_start", "on_message", "on_end")
+REPORTER_HOOKS = ("exchange_started", "message_seen", "finding_made", "exchange_ended")
+
+Hook = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundHook:
+    """One hook of one check, with what the engine needs to know to call it."""
+
+    check: Check
+    call: Hook
+    is_async: bool
+
+
+class Engine:
+    """Runs checks over exchanges. One per process: joining sees all routes."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        lineage: LineageKeeper,
+        specs: Specs,
+        checks: Sequence[Check] = (),
+        reporters: Sequence[Reporter] = (),
+    ) -> None:
+        self._clock = clock
+        self._lineage = lineage
+        self._specs = specs
+        self._on_start = hooks_of(checks, "on_start")
+        self._on_message = hooks_of(checks, "on_message")
+        self._on_end = hooks_of(checks, "on_end")
+        for check in checks:
+            refuse_misspelled(check, CHECK_HOOKS, "on_")
+        self._reporters = {hook: methods_of(reporters, hook) for hook in REPORTER_HOOKS}
+
+    async def start(self, arrival: Arrival) -> Exchange:
+        """Headers are in. The exchange that comes back has its lineage, its spec and a first decision."""
+        entered_ns = self._clock.monotonic_ns()
+        lineage = await self._lineage.settle(arrival, arrival.route.callee, names_of(arrival.first))
+        caller = caller_of(arrival, lineage)
+        exchange = Exchange(
+            arrival=arrival,
+            lineage=lineage,
+            caller=caller,
+            started_ns=entered_ns,
+            started_unix_ns=self._clock.unix_ns(),
+            spec=self._specs.match(caller, arrival.route.callee, arrival.method),
+        )
+        self._tell("exchange_started", exchange)
+        await self._run(self._on_start, exchange, exchange)
+        exchange.held_ns += self._clock.monotonic_ns() - entered_ns
+        return exchange
+
+    async def message(self, exchange: Exchange, message: Message) -> Decision:
+        """One payload, before it moves on. The decision is the exchange's: once rejected, it stays so."""
+        entered_ns = self._clock.monotonic_ns()
+        tally = exchange.tally(message.direction)
+        tally.messages += 1
+        tally.size_bytes += message.size_bytes
+        if message.direction is Direction.REQUEST:
+            exchange.last_request = message
+        await self._learn_names(exchange, message)
+        await self._run(self._on_message, exchange, exchange, message)
+        self._tell("message_seen", exchange, message)
+        exchange.held_ns += self._clock.monotonic_ns() - entered_ns
+        return exchange.decision
+
+    def stamp(self, exchange: Exchange) -> list[tuple[str, str | bytes]]:
+        """The metadata to send upstream: the caller's, with trace context and lineage as they now stand."""
+        return self._lineage.stamp(exchange)
+
+    async def end(self, exchange: Exchange, status: Status) -> Outcome:
+        """The status is known and nothing more will pass."""
+        await self._run(self._on_end, exchange, exchange, status)
+        self._lineage.ended(exchange, status)
+        outcome = Outcome(exchange, status, self._clock.monotonic_ns(), self._clock.unix_ns())
+        self._tell("exchange_ended", outcome)
+        return outcome
+
+    def refuse(self, exchange: Exchange, finding: Finding) -> Reject:
+        """A refusal that the shell itself must make (no upstream, no room): recorded like a check's."""
+        assert finding.reason is not None
+        decision = Reject(finding.reason, (finding,))
+        exchange.decision = decision
+        self._record(exchange, [finding])
+        return decision
+
+    async def _learn_names(self, exchange: Exchange, message: Message) -> None:
+        names = names_of(message)
+        merged = exchange.names if names is NO_NAMES else exchange.names.merged(names)
+        if merged != exchange.names:
+            exchange.names = merged
+            await self._lineage.saw(exchange, names)
+
+    async def _run(self, hooks: Sequence[BoundHook], exchange: Exchange, *arguments: object) -> None:
+        findings: list[Finding] = []
+        for hook in hooks:
+            findings.extend(await self._ask(hook, arguments))
+        if findings:
+            if isinstance(exchange.decision, Forward):
+                exchange.decision = policy.decide(exchange, findings)
+            self._record(exchange, findings)
+
+    async def _ask(self, hook: BoundHook, arguments: Sequence[object]) -> Iterable[Finding]:
+        try:
+            answer = hook.call(*arguments)
+            if hook.is_async:
+                answer = await answer
+        except Exception as crash:
+            log.exception("check %s crashed", hook.check.name)
+            return (crashed(hook.check, crash),)
+        return answer or ()
+
+    def _record(self, exchange: Exchange, findings: Sequence[Finding]) -> None:
+        exchange.findings.extend(findings[: FINDINGS_KEPT - len(exchange.findings)])
+        decisive = exchange.decision.findings if isinstance(exchange.decision, Reject) else ()
+        for finding in findings:
+            action = Action.REJECTED if finding in decisive else Action.OBSERVED
+            self._tell("finding_made", exchange, finding, action)
+
+    def _tell(self, hook: str, *arguments: object) -> None:
+        for report in self._reporters[hook]:
+            try:
+                report(*arguments)
+            except Exception:
+                # A reporter watches: its failure is ours to log and never the call's.
+                log.exception("reporter %s failed", report)
+
+
+def names_of(message: Message | None) -> Names:
+    """The ids in a message; none where it cannot be read (the spec check says so, if a spec cares)."""
+    if message is None:
+        return NO_NAMES
+    try:
+        return message.names
+    except MalformedMessage:
+        return NO_NAMES
+
+
+def crashed(check: Check, crash: Exception) -> Finding:
+    """A check's own failure. It asks for a refusal only where the check was declared to fail closed."""
+    return Finding(
+        check=check.name,
+        rule="crashed",
+        severity=Severity.INTERNAL,
+        message=f"check {check.name} failed: {type(crash).__name__}; declared to fail {check.fail}",
+        reason=Reason.CHECK_FAILED if check.fail == "closed" else None,
+    )
+
+
+def hooks_of(checks: Sequence[Check], hook: str) -> tuple[BoundHook, ...]:
+    found = ((check, getattr(check, hook, None)) for check in checks)
+    return tuple(BoundHook(check, call, inspect.iscoroutinefunction(call)) for check, call in found if call is not None)
+
+
+def methods_of(reporters: Sequence[Reporter], hook: str) -> tuple[Callable[..., object], ...]:
+    return tuple(getattr(reporter, hook) for reporter in reporters if hasattr(reporter, hook))
+
+
+def refuse_misspelled(check: Check, hooks: Sequence[str], prefix: str) -> None:
+    """A check that is silently never asked would be a promise not kept: say so at startup."""
+    public = {name for name in dir(check) if name.startswith(prefix) and callable(getattr(check, name))}
+    if not public & set(hooks):
+        raise TypeError(f"check {check.name} has none of the hooks {', '.join(hooks)}")
+    if unknown := public - set(hooks):
+        raise TypeError(f"check {check.name} has unknown hooks {', '.join(sorted(unknown))}; known: {', '.join(hooks)}")

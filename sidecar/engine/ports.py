@@ -1,0 +1,84 @@
+"""What the engine needs from outside, in the words of the domain. Tests script these; `app` wires the real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from sidecar.engine.exchange import Side
+    from sidecar.engine.finding import Finding
+    from sidecar.engine.spec import Spec
+
+
+class Clock(Protocol):
+    """Time, so that tests can hold it still."""
+
+    def monotonic_ns(self) -> int: ...
+
+    def unix_ns(self) -> int: ...
+
+
+class Ids(Protocol):
+    """Random identifiers, so that tests can foresee them."""
+
+    def trace_id(self) -> str:
+        """32 lower-case hex digits, never all zero."""
+
+    def span_id(self) -> str:
+        """16 lower-case hex digits, never all zero."""
+
+    def exchange_id(self) -> str: ...
+
+
+class Sampler(Protocol):
+    """Whether a trace is recorded (OpenTelemetry's samplers stand behind it)."""
+
+    def is_sampled(self, trace_id: str, parent_is_sampled: bool | None, method: str, side: Side) -> bool:
+        """`parent_is_sampled` is None for a root."""
+
+
+class Store(Protocol):
+    """Shared state. Every verb is one atomic step in every store."""
+
+    async def name_conversation(self, aliases: Sequence[str], proposed: str) -> str:
+        """Claim `aliases` for one conversation and return its id.
+
+        The conversation is the one that already holds the first known alias in order; `proposed` where none is known.
+        Aliases held by another conversation stay there.
+        """
+
+
+class Specs(Protocol):
+    """The contracts in force."""
+
+    def match(self, caller: str, callee: str, method: str) -> Spec | None:
+        """The most specific spec for an edge, or None."""
+
+
+class Check(Protocol):
+    """One behaviour of the engine. Implement at least one hook; a check that has none is a startup error.
+
+    Hooks are plain functions that return the findings they have, or coroutines where they must await a port:
+
+    - `on_start(exchange)`: headers are in, lineage is settled, nothing was dispatched;
+    - `on_message(exchange, message)`: before the message moves on, either direction;
+    - `on_end(exchange, status)`: the status is known; too late to refuse.
+    """
+
+    name: str
+    fail: Literal["open", "closed"]
+    """What a crash of this check means for the call where the route enforces."""
+
+
+class Reporter(Protocol):
+    """Watches and can never fail a call. Every hook is optional, as with Check; all are plain functions.
+
+    - `exchange_started(exchange)`
+    - `message_seen(exchange, message)`: after the checks, before it moves on
+    - `finding_made(exchange, finding, action)`
+    - `exchange_ended(outcome)`
+    """
+
+
+Findings = Iterable["Finding"] | None

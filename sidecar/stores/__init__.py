@@ -1,0 +1,1 @@
+"""Stores: shared state behind the engine's Store port. One contract suite holds for all."""

@@ -1,0 +1,1 @@
+"""Stubs generated from proto/sidecar/v1; never edited by hand (`make proto`)."""

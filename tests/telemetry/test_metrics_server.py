@@ -1,0 +1,134 @@
+"""The metrics server, asked over real sockets."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from sidecar.telemetry.metrics import MetricsReporter
+from sidecar.telemetry.metrics_server import CONNECTIONS, MetricsServer, host_and_port
+from tests.telemetry import story
+
+
+class Readiness:
+    def __init__(self) -> None:
+        self.is_ready = False
+
+    def __call__(self) -> bool:
+        return self.is_ready
+
+
+@pytest.fixture
+def readiness() -> Readiness:
+    return Readiness()
+
+
+@pytest.fixture
+def address(readiness: Readiness) -> Iterator[str]:
+    server = MetricsServer(MetricsReporter(clock=story.Clock()).registry, "127.0.0.1:0", readiness)
+    yield server.start()
+    server.stop()
+
+
+def ask(address: str, path: str, method: str = "GET", **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
+    connection = http.client.HTTPConnection(address, timeout=5)
+    try:
+        connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        response = connection.getresponse()
+        return response, response.read()
+    finally:
+        connection.close()
+
+
+def test_metrics_are_text_unless_asked_otherwise(address: str) -> None:
+    """A person's browser and an old scraper get version 0.0.4."""
+    response, body = ask(address, "/metrics")
+    assert response.status == 200
+    assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert b"sidecar_build_info{" in body
+
+
+def test_a_scraper_that_reads_openmetrics_gets_it(address: str) -> None:
+    """Exemplars exist only there."""
+    response, body = ask(address, "/metrics", Accept="application/openmetrics-text; version=1.0.0")
+    assert response.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert body.endswith(b"# EOF\n")
+
+
+def test_the_body_is_compressed_for_who_accepts_it(address: str) -> None:
+    """Prometheus does; exposition shrinks tenfold."""
+    response, body = ask(address, "/metrics", Accept_Encoding="gzip")
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert b"sidecar_build_info{" in gzip.decompress(body)
+
+
+def test_health_and_readiness_are_two_questions(address: str, readiness: Readiness) -> None:
+    """Alive while it answers; ready only while calls are served."""
+    assert ask(address, "/healthz")[0].status == 200
+    assert ask(address, "/readyz")[0].status == 503
+    readiness.is_ready = True
+    assert ask(address, "/readyz")[0].status == 200
+
+
+def test_another_path_says_what_there_is(address: str) -> None:
+    """404 with a hint, not an empty page."""
+    response, body = ask(address, "/")
+    assert response.status == 404
+    assert b"/metrics" in body
+
+
+def test_head_has_the_length_and_no_body(address: str) -> None:
+    """Probes of load balancers use it."""
+    response, body = ask(address, "/healthz", "HEAD")
+    assert (response.status, response.headers["Content-Length"], body) == (200, "3", b"")
+
+
+def test_a_collector_that_fails_is_a_500_and_the_server_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    """A scrape error must be visible to Prometheus as one."""
+    reporter = MetricsReporter(clock=story.Clock())
+    reporter.registry.get_target_info = reporter.registry.collect = None  # type: ignore[method-assign,assignment]
+    server = MetricsServer(reporter.registry, "127.0.0.1:0")
+    address = server.start()
+    try:
+        assert ask(address, "/metrics")[0].status == 500
+        assert ask(address, "/healthz")[0].status == 200
+    finally:
+        server.stop()
+    assert "could not be rendered" in caplog.text
+
+
+def test_connections_past_the_limit_are_closed_unanswered(address: str) -> None:
+    """Idle connections cost a thread each, so there is a limit; those inside it are served on."""
+    host, port = host_and_port(address)
+    held = [socket.create_connection((host, port), timeout=5) for _ in range(CONNECTIONS)]
+    try:
+        held[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert held[-1].recv(64).startswith(b"HTTP/1.1 200")
+        with socket.create_connection((host, port), timeout=5) as refused:
+            assert refused.recv(64) == b""
+    finally:
+        for connection in held:
+            connection.close()
+
+
+def test_the_port_is_free_again_after_stop() -> None:
+    """A restarted sidecar binds the same address."""
+    server = MetricsServer(MetricsReporter(clock=story.Clock()).registry, "127.0.0.1:0")
+    address = server.start()
+    server.stop()
+    again = MetricsServer(MetricsReporter(clock=story.Clock()).registry, address)
+    assert again.start() == address
+    again.stop()
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("127.0.0.1:9464", ("127.0.0.1", 9464)), ("[::1]:9464", ("::1", 9464)), (":9464", ("0.0.0.0", 9464))],
+)
+def test_addresses_are_host_and_port(address: str, expected: tuple[str, int]) -> None:
+    """IPv6 in brackets, nothing for all interfaces."""
+    assert host_and_port(address) == expected

@@ -1,0 +1,87 @@
+"""The command line as a person meets it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar.cli import main
+
+GOOD = """
+agent: writer
+routes: [{listen: "127.0.0.1:0", upstream: "127.0.0.1:50052"}]
+specs: [specs]
+"""
+SPEC = """
+spec: writer/v1
+match: {callee: writer}
+request: {schema: {type: object}}
+"""
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main.main(list(arguments))
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "sidecar.yaml").write_text(GOOD)
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "writer.yaml").write_text(SPEC)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_check_describes_what_would_run(folder: Path, capsys: pytest.CaptureFixture[str]):
+    """Agent, mode, routes and specs, readable in 80 columns."""
+    assert run("check", "-c", "sidecar.yaml") == 0
+    said = capsys.readouterr().out
+    for word in ("writer", "observe", "127.0.0.1:50052", "writer/v1", "ok"):
+        assert word in said
+
+
+def test_check_says_every_mistake_of_configuration_at_once(folder: Path, capsys: pytest.CaptureFixture[str]):
+    """Each with its place, what was found, what is allowed."""
+    (folder / "sidecar.yaml").write_text("agent: writer\nmode: strict\nroute: []\nroutes: [{listen: x, upstream: y}]\n")
+    assert run("check", "-c", "sidecar.yaml") == 64
+    said = capsys.readouterr().err
+    for place in ("sidecar.yaml:2 mode", "sidecar.yaml:3 route", "routes[0].listen", "routes[0].upstream"):
+        assert place in said
+    assert said.count("found") == said.count("allowed") == 4
+
+
+def test_check_says_the_mistakes_of_specs(folder: Path, capsys: pytest.CaptureFixture[str]):
+    """A broken contract is found before anything runs."""
+    (folder / "specs" / "writer.yaml").write_text(SPEC.replace("type: object", "type: objekt"))
+    assert run("check", "-c", "sidecar.yaml") == 64
+    assert "writer.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run"], "say -c FILE, or all of --agent, --listen and --upstream"),
+        (["run", "--agent", "a", "--listen", ":1"], "--upstream"),
+        (["check", "-c", "sidecar.yaml", "--agent", "a"], "--agent cannot be used together with --config"),
+        (["check", "-c", "missing.yaml"], "missing.yaml"),
+        (["check", "--agent", "a", "--listen", "nowhere", "--upstream", ":1"], "--listen"),
+        (["serve"], "serve"),
+        (["run", "--mode", "strict"], "strict"),
+    ],
+)
+def test_a_wrong_command_line_says_what_is_wrong(
+    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Exit code 64, as for every mistake of the operator's."""
+    assert run(*arguments) == 64
+    assert said in capsys.readouterr().err
+
+
+def test_version_and_help_are_there(capsys: pytest.CaptureFixture[str]):
+    """The first two things that anybody asks."""
+    assert run("--version") == 0
+    assert run("run", "--help") == 0
+    assert "SIGTERM" in capsys.readouterr().out
