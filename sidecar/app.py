@@ -79,8 +79,8 @@ class App:
         self.is_ready = False
         """Whether calls are served: false while starting and draining. Read from the metrics server's thread too."""
         clock = clock or SystemClock()
-        self._descriptors = load_descriptors(config)
-        self._methods = KnownMethods(lambda method: self._descriptors.method(method) is not None)
+        self.descriptors = load_descriptors(config)
+        self._methods = KnownMethods(lambda method: self.descriptors.method(method) is not None)
         self.metrics = MetricsReporter(clock=clock, methods=self._methods, series_limit=series_limit(config))
         self._specs = SpecSource(config.specs, on_reload=self._specs_reloaded)
         self._spans = self._span_reporter(environ)
@@ -155,7 +155,7 @@ class App:
             wants_identity=route.listen_tls is not None and route.listen_tls.client_ca is not None,
             compression=COMPRESSIONS[route.compression.downstream],
         )
-        return ServedRoute(route, Listener(listen_settings(route), way, self._descriptors), upstream)
+        return ServedRoute(route, Listener(listen_settings(route), way, self.descriptors), upstream)
 
     def _start_metrics(self) -> None:
         if self.config.metrics is None:
@@ -185,7 +185,7 @@ class App:
             try:
                 connection = await served.upstream.connection(None)
                 files = await reflect(connection.channel, limit_s=REFLECTION_LIMIT_S)
-                self._descriptors.add_protos(files, source)
+                self.descriptors.add_protos(files, source)
             except Exception as error:
                 # Nothing the upstream says, or fails to say, may stop the calls themselves.
                 log.warning("%s failed, will ask again: %s", source, error)

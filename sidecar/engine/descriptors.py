@@ -29,7 +29,7 @@ from google.protobuf import (
     wrappers_pb2,
 )
 from google.protobuf.descriptor import Descriptor, FileDescriptor, MethodDescriptor
-from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
 from google.protobuf.descriptor_pool import Default, DescriptorPool
 from google.protobuf.message import DecodeError
 
@@ -202,6 +202,8 @@ def merged(known: Mapping[str, Sourced], added: Iterable[Sourced]) -> Files:
     """The files together. Raises ValueError, with both sources, where one contradicts another."""
     files = dict(known)
     for new in added:
+        if not isinstance(new.proto.name, str):  # protobuf hands out bytes for what is no UTF-8
+            raise ValueError(f"{new.source} has a file whose name is no UTF-8")
         old = files.setdefault(new.proto.name, new)
         if old is not new and not is_tolerated(new.proto.name) and essence(old.proto) != essence(new.proto):
             raise ValueError(f"{new.source} and {old.source} define {new.proto.name} differently")
@@ -217,18 +219,21 @@ def essence(proto: FileDescriptorProto) -> bytes:
     copy = FileDescriptorProto.FromString(proto.SerializeToString())
     copy.DiscardUnknownFields()
     copy.ClearField("source_code_info")
-    for field in [*copy.extension, *(field for message in copy.message_type for field in fields_of(message))]:
-        if field.json_name == default_json_name(field.name):
-            field.ClearField("json_name")
+    simplify(copy)
     return copy.SerializeToString(deterministic=True)
 
 
-def fields_of(message: DescriptorProto) -> Iterator[descriptor_pb2.FieldDescriptorProto]:
-    """Of a message and the messages declared in it."""
-    yield from message.field
-    yield from message.extension
-    for nested in message.nested_type:
-        yield from fields_of(nested)
+def simplify(proto: Any) -> None:
+    """Takes out of a part of a file, and the parts inside it, what says nothing."""
+    if isinstance(proto, FieldDescriptorProto) and proto.json_name == default_json_name(proto.name):
+        proto.ClearField("json_name")
+    for field, value in proto.ListFields():
+        if field.name == "options":
+            if not value.ListFields():
+                proto.ClearField("options")
+        elif field.message_type:
+            for part in value if field.is_repeated else [value]:
+                simplify(part)
 
 
 def default_json_name(name: str) -> str:

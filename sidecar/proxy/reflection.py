@@ -152,6 +152,8 @@ class _Found:
     def _keep(self, file: FileDescriptorProto) -> None:
         if file.name in self._files:
             return  # upstreams repeat imports that several services share
+        if not all(isinstance(name, str) for name in (file.name, *file.dependency)):
+            raise UpstreamError("reflection sent a file of types with a name that is no UTF-8")
         self._count()
         self._files[file.name] = file
         self._wanted += file.dependency

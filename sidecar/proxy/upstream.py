@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 READY = grpc.ChannelConnectivity.READY
 FAILED = (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN)
 
-SPOILED_MARKS = ("grpc-encoding", "compression algorithm")
+SPOILED_MARKS = ("Error parsing '", "compression algorithm")
 """Words in the error of a connection whose header table holds a value that grpc cannot parse."""
 
 CONNECT_SHARE = 0.8

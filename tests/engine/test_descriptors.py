@@ -180,7 +180,7 @@ def test_a_json_name_of_its_own_is_a_contradiction(descriptors):
     descriptors.add_protos([ledger()], "one")
     other = ledger()
     other.message_type[0].field[0].json_name = "task"
-    with pytest.raises(ValueError, match="define test/ledger.proto differently"):
+    with pytest.raises(ValueError, match=r"define test/ledger\.proto differently"):
         descriptors.add_protos([other], "two")
 
 
@@ -251,6 +251,14 @@ def test_files_that_import_each_other_are_refused(descriptors):
     circle = ledger(dependency=["test/book.proto"])
     with pytest.raises(ValueError, match="import each other in a circle"):
         descriptors.add_protos([circle, book()], "a test")
+
+
+def test_a_file_name_that_is_no_text_is_refused(descriptors, tmp_path):
+    """Protobuf itself lets it pass."""
+    path = tmp_path / "x.binpb"
+    path.write_bytes(b"\x0a\x03\x0a\x01\xff")
+    with pytest.raises(ValueError, match=r"x\.binpb has a file whose name is no UTF-8"):
+        descriptors.add_file(path)
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ async def test_an_upstream_that_never_answers_is_left_after_the_limit():
 
 @pytest.mark.parametrize(("limit", "is_allowed"), [(3, False), (4, True), (5, True)])
 async def test_files_are_bounded_in_number(limit, is_allowed):
-    """A file that is asked for and a file that is kept count one each: two of a chain of two beside the first ask."""
+    """Each file kept counts, and each question for one: two are kept here, two are asked for, one of them in vain."""
     files = {**chain(2), "0.proto": file("0.proto", "1.proto", "gone.proto")}
     async with served(Upstream(V1, answers=scripted(files))) as channel:
         if is_allowed:
@@ -228,6 +228,14 @@ async def test_an_answer_that_is_none_is_an_error_that_says_so(answer, sentence)
 
     async with served(Upstream(V1, answers=answers)) as channel:
         with pytest.raises(UpstreamError, match=sentence):
+            await reflect(channel, limit_s=10)
+
+
+@pytest.mark.parametrize("tag", [b"\x0a", b"\x1a"])
+async def test_a_name_that_is_no_text_is_an_error_that_says_so(tag):
+    """A file's own, or that of an import: protobuf lets both pass."""
+    async with served(Upstream(V1, answers=scripted({"x": tag + b"\x01\xff"}))) as channel:
+        with pytest.raises(UpstreamError, match=r"a name that is no UTF-8"):
             await reflect(channel, limit_s=10)
 
 

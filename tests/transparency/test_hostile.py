@@ -232,7 +232,7 @@ async def test_refusal_in_mid_stream_stops_the_callee(guarded: Guarded) -> None:
     await guarded.assert_well()
 
 
-@pytest.mark.parametrize("filler", [b"\xff", b"\x00", b"\x12"], ids=["ff", "zero", "text-tag"])
+@pytest.mark.parametrize("filler", [b"\xff", b"\x12"], ids=["ff", "text-tag"])
 async def test_64_mib_of_junk_is_passed_or_refused(guarded: Guarded, filler: bytes) -> None:
     """The largest message allowed, without any sense in it."""
     payload, given = filler * MESSAGE_BYTES, []
