@@ -22,7 +22,7 @@ from sidecar.engine.exchange import Side
 from sidecar.engine.lineage import JoinMode, LineageKeeper, LineageSettings
 from sidecar.engine.pipeline import Engine
 from sidecar.engine.ports import Check, Clock, Reporter
-from sidecar.errors import ConfigError, Mistake
+from sidecar.errors import ConfigError, Mistake, UpstreamError
 from sidecar.proxy.listener import Listener, ListenSettings, ListenTls
 from sidecar.proxy.passage import Way
 from sidecar.proxy.reflection import reflect
@@ -62,6 +62,7 @@ class ServedRoute:
     config: Route
     listener: Listener
     upstream: Upstream
+    descriptors: Descriptors
 
 
 class App:
@@ -79,8 +80,8 @@ class App:
         self.is_ready = False
         """Whether calls are served: false while starting and draining. Read from the metrics server's thread too."""
         clock = clock or SystemClock()
-        self.descriptors = load_descriptors(config)
-        self._methods = KnownMethods(lambda method: self.descriptors.method(method) is not None)
+        self.descriptors = descriptors_by_route(config)
+        self._methods = KnownMethods(self._is_described)
         self.metrics = MetricsReporter(clock=clock, methods=self._methods, series_limit=series_limit(config))
         self._specs = SpecSource(config.specs, on_reload=self._specs_reloaded)
         self._spans = self._span_reporter(environ)
@@ -155,7 +156,8 @@ class App:
             wants_identity=route.listen_tls is not None and route.listen_tls.client_ca is not None,
             compression=COMPRESSIONS[route.compression.downstream],
         )
-        return ServedRoute(route, Listener(listen_settings(route), way, self.descriptors), upstream)
+        descriptors = self.descriptors[route.name]
+        return ServedRoute(route, Listener(listen_settings(route), way, descriptors), upstream, descriptors)
 
     def _start_metrics(self) -> None:
         if self.config.metrics is None:
@@ -174,7 +176,7 @@ class App:
         work: list[Coroutine[Any, Any, None]] = []
         if self.config.specs:
             work.append(self._specs.watch(self._stopping))
-        if any(descriptor.kind is DescriptorKind.REFLECTION for descriptor in self.config.descriptors):
+        if uses_reflection(self.config):
             work += [self._reflect(served) for served in self.routes]
         self._background = [asyncio.create_task(each) for each in work]
 
@@ -185,14 +187,20 @@ class App:
             try:
                 connection = await served.upstream.connection(None)
                 files = await reflect(connection.channel, limit_s=REFLECTION_LIMIT_S)
-                self.descriptors.add_protos(files, source)
-            except Exception as error:
-                # Nothing the upstream says, or fails to say, may stop the calls themselves.
+                served.descriptors.add_protos(files, source)
+            except UpstreamError as error:
                 log.warning("%s failed, will ask again: %s", source, error)
                 await asyncio.sleep(REFLECTION_RETRY_S)
+            except Exception as error:
+                # Nothing that an upstream says of itself may stop the calls; its methods go on as unknown ones.
+                log.error("%s cannot be used: %s", source, error)
+                return
             else:
                 log.info("%s: %d files", source, len(files))
                 return
+
+    def _is_described(self, method: str) -> bool:
+        return any(descriptors.method(method) is not None for descriptors in self.descriptors.values())
 
     def _specs_reloaded(self, outcome: str, detail: str) -> None:
         self.metrics.specs_reloaded(outcome)
@@ -226,6 +234,18 @@ def checks_in_order() -> list[Check]:
     The contract comes first: what breaks it is malformed, and no later check should judge, claim or charge for it.
     """
     return [SpecCheck()]
+
+
+def uses_reflection(config: Config) -> bool:
+    return any(descriptor.kind is DescriptorKind.REFLECTION for descriptor in config.descriptors)
+
+
+def descriptors_by_route(config: Config) -> dict[str, Descriptors]:
+    """One registry for all, unless upstreams describe themselves: two may have different versions of one file."""
+    shared = load_descriptors(config)
+    if not uses_reflection(config):
+        return dict.fromkeys((route.name for route in config.routes), shared)
+    return {route.name: load_descriptors(config) for route in config.routes}
 
 
 def load_descriptors(config: Config) -> Descriptors:

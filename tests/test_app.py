@@ -6,7 +6,7 @@ import asyncio
 import json
 import urllib.request
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +162,7 @@ async def test_an_upstream_that_describes_itself_needs_no_descriptor_file(tmp_pa
         echoing(describes_itself=True) as upstream,
         running_sidecar(upstream, mode="enforce", descriptors=["reflection"], specs=[spec]) as sidecar,
     ):
-        await until(lambda: sidecar.app.descriptors.method(SEND) is not None)
+        await until(lambda: sidecar.app.routes[0].descriptors.method(SEND) is not None)
         with pytest.raises(aio.AioRpcError) as caught:
             await ask(sidecar, payload, SEND)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -205,6 +205,8 @@ async def tunnel(address: str) -> AsyncIterator[tuple[str, list[int]]]:
             counted[0] += len(data)
             writer.write(data)
         writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection(host, int(port))
