@@ -34,11 +34,11 @@ lint: venv ## Format, lint and types
 check: lint proto-check test ## What CI runs
 
 proto: $(PROTOC_VENV)/.ready ## Generate the stubs from proto/
-	$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. proto/sidecar/v1/*.proto
+	$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. --grpc_python_out=. proto/sidecar/v1/*.proto
 
 proto-check: $(PROTOC_VENV)/.ready ## Fail when the committed stubs differ from proto/
 	@rm -rf build/proto && mkdir -p build/proto
-	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -I proto --python_out=build/proto --pyi_out=build/proto proto/sidecar/v1/*.proto
+	@$(PROTOC_VENV)/bin/python -m grpc_tools.protoc -I proto --python_out=build/proto --pyi_out=build/proto --grpc_python_out=build/proto proto/sidecar/v1/*.proto
 	@for stub in build/proto/sidecar/v1/*; do cmp "$$stub" "sidecar/v1/$$(basename $$stub)" || exit 1; done
 	@echo "generated stubs are current"
 

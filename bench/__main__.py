@@ -58,7 +58,7 @@ agent: callee
 mode: enforce
 routes: [{{name: inbound, listen: "127.0.0.1:{listen}", upstream: "127.0.0.1:{upstream}", callee: callee}}]
 descriptors: ["{ROOT}/specs/a2a/a2a_v1.binpb"]
-specs: ["{ROOT}/bench/specs"]
+specs: ["{ROOT}/bench/contract"]
 metrics: {{listen: "127.0.0.1:{metrics}"}}
 tracing: {{exporter: otlp, protocol: grpc, endpoint: "http://127.0.0.1:{sink}"}}
 """,

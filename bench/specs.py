@@ -18,9 +18,9 @@ from jsonpath_rfc9535 import JSONPathEnvironment
 
 from sidecar.checks.spec import judged
 from sidecar.engine.message import NO_NAMES, Direction, Message, Names
-from sidecar.engine.schema import Schema, is_deeper
-from sidecar.engine.spec import MAX_MATCHES, Match, Spec, SpecTable, library_walk
-from sidecar.engine.spec import Path as JsonPath
+from sidecar.engine.specs import MAX_MATCHES, Match, Schema, Spec, SpecTable, is_deeper
+from sidecar.engine.specs import Path as JsonPath
+from sidecar.engine.specs.path import library_walk
 from sidecar.spec_files import load
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "specs"

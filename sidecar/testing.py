@@ -100,6 +100,7 @@ async def running_sidecar(
     route: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
     reporters: Sequence[Reporter] = (),
+    clock: Clock | None = None,
     **config: Any,
 ) -> AsyncIterator[RunningSidecar]:
     """A real sidecar with one route, inbound unless `route` says otherwise. `config` holds further root keys.
@@ -122,7 +123,7 @@ async def running_sidecar(
     variables = dict(os.environ if environ is None else environ)
     outcomes = Outcomes()
     parsed = parse(yaml.safe_dump(tree), name="testing", base=Path.cwd(), environ=variables)
-    app = App(parsed, environ=variables, reporters=[outcomes, *reporters])
+    app = App(parsed, environ=variables, clock=clock, reporters=[outcomes, *reporters])
     await app.start()
     try:
         yield RunningSidecar(app, outcomes.all)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -267,18 +268,58 @@ async def test_calls_over_the_limit_of_streams_are_turned_away(upstream: str):
     assert kinds == ["google.rpc.ErrorInfo", "google.rpc.RetryInfo"]
 
 
+class Stumbling:
+    """A clock that fails once, where the engine has no net under it."""
+
+    def __init__(self) -> None:
+        self.has_failed = False
+
+    def monotonic_ns(self) -> int:
+        return time.monotonic_ns()
+
+    def unix_ns(self) -> int:
+        if not self.has_failed:
+            self.has_failed = True
+            raise RuntimeError("no time")
+        return time.time_ns()
+
+
+async def test_a_failure_of_our_own_is_told_as_ours_and_ends_no_other_call(upstream: str):
+    """Marked in the trailer, so that nobody blames the callee; the next call is served."""
+    async with running_sidecar(upstream, clock=Stumbling()) as sidecar:
+        error = await refusal(sidecar, b"x")
+        assert await ask(sidecar, b"y") == b"y"
+    assert error.code() is grpc.StatusCode.INTERNAL
+    assert ("sidecar-reply", "CHECK_FAILED") in tuple(error.trailing_metadata())
+
+
+@asynccontextmanager
+async def black_hole() -> AsyncIterator[str]:
+    """Takes connections and says nothing."""
+    taken: list[asyncio.StreamWriter] = []
+
+    async def swallow(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.append(writer)
+
+    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    try:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for writer in taken:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+
 async def test_an_agent_that_answers_nobody_is_unavailable_within_the_deadline():
-    """A black hole takes connections and says nothing: the caller hears UNAVAILABLE from us, not a time-out."""
-
-    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    hole = await asyncio.start_server(swallow, "127.0.0.1", 0)
-    port = hole.sockets[0].getsockname()[1]
-    async with running_sidecar(f"127.0.0.1:{port}") as sidecar, aio.insecure_channel(sidecar.address) as channel:
+    """The caller hears UNAVAILABLE from us while it still listens, not a time-out."""
+    async with (
+        black_hole() as hole,
+        running_sidecar(hole) as sidecar,
+        aio.insecure_channel(sidecar.address) as channel,
+    ):
         with pytest.raises(aio.AioRpcError) as caught:
             await channel.unary_unary(ASK)(b"x", timeout=1.0)
-    hole.close()
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert "no HTTP/2" in (caught.value.details() or "")

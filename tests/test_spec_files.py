@@ -13,10 +13,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from sidecar import spec_files
 from sidecar.engine.exchange import Mode
 from sidecar.errors import ConfigError
-from sidecar.spec_files import FORMAT, MAX_FILES, SpecSource, changes, load
+from sidecar.spec_files import FORMAT, SpecSource, load
+from sidecar.spec_files.changes import changes
+from sidecar.spec_files.files import MAX_FILES
 from sidecar.yaml_source import MAX_BYTES
 
 GOOD = "spec: writer/v1\nmatch: {callee: writer}\n"
@@ -288,7 +289,7 @@ def test_hostile_yaml_is_refused(folder: Path, text: str):
 def test_folders_hold_a_bounded_number_of_files(folder: Path, count: int, monkeypatch: pytest.MonkeyPatch):
     """A wrong path (a home folder) must not be read for minutes."""
     assert MAX_FILES == 1_000
-    monkeypatch.setattr(spec_files, "MAX_FILES", 3)
+    monkeypatch.setattr("sidecar.spec_files.files.MAX_FILES", 3)
     for number in range(count):
         write(folder, **{f"a{number}_yaml": f"spec: a{number}/v1\nmatch: {{callee: a{number}}}"})
     if count <= 3:
@@ -586,7 +587,7 @@ async def test_noise_is_no_reload(folder: Path):
 
 async def test_a_folder_that_is_replaced_is_found_again(folder: Path, monkeypatch: pytest.MonkeyPatch):
     """Its events are lost with it, so the clock finds it; meanwhile the last good table holds."""
-    monkeypatch.setattr(spec_files, "POLL_S", 0.1)
+    monkeypatch.setattr("sidecar.spec_files.changes.POLL_S", 0.1)
     write(folder, a_yaml=GOOD)
     async with watching(folder) as (source, reloads):
         folder.rename(folder.with_name("gone"))
@@ -607,8 +608,8 @@ async def test_without_events_the_clock_is_enough(
     def exhausted(*paths: Path, **options: Any) -> Any:
         raise OSError("no more watches")
 
-    monkeypatch.setattr(spec_files, "awatch", exhausted)
-    monkeypatch.setattr(spec_files, "POLL_S", 0.05)
+    monkeypatch.setattr("sidecar.spec_files.changes.awatch", exhausted)
+    monkeypatch.setattr("sidecar.spec_files.changes.POLL_S", 0.05)
     write(folder, a_yaml=GOOD)
     async with watching(folder) as (source, reloads):
         write(folder, a_yaml="spec: writer/v2\nmatch: {callee: writer}\n")

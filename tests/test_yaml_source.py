@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.errors import ConfigError
-from sidecar.yaml_source import MAX_BYTES, MAX_DEPTH, MAX_VALUES, Source, dotted, read, read_text
+from sidecar.yaml_source import MAX_BYTES, MAX_DEPTH, MAX_VALUES, Source, dotted, quickly_composed, read, read_text
 
 
 def source(text: str, **environ: str) -> Source:
@@ -163,6 +164,65 @@ def test_a_variable_in_braces_without_quotes_is_explained() -> None:
     assert data("a: {b: '${X}'}", X="5") == {"a": {"b": "5"}}
 
 
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r", "\x85", "\u2028", "\u2029"])
+def test_a_mistake_in_any_kind_of_lines_is_told(line_break: str) -> None:
+    """YAML ends lines with more than a line feed, and the line that is looked at for a hint must exist."""
+    (found,) = mistakes(f"a: 1{line_break}b: {{c: ${{X}}}}{line_break}")
+    assert found.startswith("f.yaml:2: found a YAML error")
+    assert "needs quotes" in found
+
+
+def test_without_an_environment_a_dollar_sign_is_only_a_character() -> None:
+    """Patterns and paths are full of them, and what looks like a variable is one of somebody else's."""
+    found = read("a: ${NOPE}\nb: $$\nc: [$.b, '${']", name="f.yaml", environ=None)
+    assert found.data == {"a": "${NOPE}", "b": "$$", "c": ["$.b", "${"]}
+    assert not found.mistakes
+    assert not found.templates
+
+
+ALIKE = [
+    "a: 1\nb:\n  - x\n  - {c: [d, 'e', \"f\", ~]}\n",
+    "a: &x {b: 1}\nc: *x\nd: {<<: *x, e: |\n  text\n  more\n}",
+    "a: &x {b: 1}\nc: *x\nd:\n  <<: *x\n  e: |\n    text\n  f: >-\n    more\n    text\n",
+    "# comment\n---\na: é\r\nb: 😀\r\nc:",
+    "- 1\n-\n- ''\n- off\n- 0x1F\n- 1e3",
+    "a: !!str 5",
+    "a: ! 5",
+    "a: 1\na: 2",
+    "a: [1",
+    "a: 1\tb",
+    "a: 1\n\ufeffb: 2",
+    "[" * (MAX_DEPTH + 1),
+    "",
+    "---",
+]
+
+
+@pytest.mark.parametrize("text", ALIKE)
+def test_both_parsers_read_the_same(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libyaml is for speed only: values, lines and mistakes are those of PyYAML's own parser."""
+    assert yaml.__with_libyaml__
+    quick = everything(text)
+    monkeypatch.setattr("yaml.__with_libyaml__", False)
+    assert everything(text) == quick
+
+
+def everything(text: str) -> tuple[Any, ...]:
+    try:
+        found = source(text)
+    except ConfigError as error:
+        return error.mistakes
+    return found.data, found.lines, found.mistakes
+
+
+def test_a_large_file_is_read_quickly() -> None:
+    """A megabyte of list takes 0.3 s by libyaml and 1.7 s without it, so it must be libyaml that reads it."""
+    text = "a:\n" + "".join(f"  - value-number-{number:06d}-of-many-values-that-fill-it\n" for number in range(19_500))
+    node = quickly_composed(text)
+    assert node is not None
+    assert len(data(text)["a"]) == 19_500
+
+
 def test_mistakes_that_can_be_read_past_are_told_together() -> None:
     """An unset variable does not hide a doubled key."""
     assert len(mistakes("a: ${NOPE}\nb: 1\nb: 2\nc: ${1}")) == 3
@@ -205,15 +265,15 @@ def test_a_byte_order_mark_is_no_content(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a: 1\nb: \xff", "f.yaml:2: found the byte 0xff, which is not UTF-8"),
-        (b"a" * (MAX_BYTES + 1), "f.yaml: found more than 1048576 bytes"),
+        (b"a: 1\nb: \xff", "/f.yaml:2: found the byte 0xff, which is not UTF-8"),
+        (b"a" * (MAX_BYTES + 1), "/f.yaml: found more than 1048576 bytes"),
     ],
 )
 def test_a_file_that_is_no_text_is_a_mistake(tmp_path: Path, content: bytes, message: str) -> None:
-    """With the line of the first bad byte."""
+    """With the line of the first bad byte, and the path as it was given."""
     path = tmp_path / "f.yaml"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=f"{tmp_path}{message}"):
         read_text(path)
 
 

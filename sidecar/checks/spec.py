@@ -15,8 +15,7 @@ from typing import Literal
 from sidecar.engine.exchange import Exchange
 from sidecar.engine.finding import Finding, Severity
 from sidecar.engine.message import JSON, Direction, Message
-from sidecar.engine.schema import MAX_VIOLATIONS, Keys, Schema, pointer_of
-from sidecar.engine.spec import MAX_MATCHES, Part, Spec, Terms
+from sidecar.engine.specs import MAX_MATCHES, MAX_VIOLATIONS, Keys, Part, Schema, Spec, Terms, pointer_of
 from sidecar.errors import MalformedMessage, Reason
 
 log = logging.getLogger(__name__)

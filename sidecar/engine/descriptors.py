@@ -33,8 +33,10 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorP
 from google.protobuf.descriptor_pool import Default, DescriptorPool
 from google.protobuf.message import DecodeError
 
-from sidecar.engine.document import ProtobufCodec, Reader, Walkers
+from sidecar.engine.document import Walkers
 from sidecar.engine.message import Codec
+from sidecar.engine.names import Reader
+from sidecar.engine.protobuf_codec import ProtobufCodec
 
 RUNTIME = "the protobuf runtime"
 WELL_KNOWN = "google/protobuf/"

@@ -12,7 +12,7 @@ from sidecar.engine.message import NO_NAMES, Direction, Message, Names
 
 if TYPE_CHECKING:
     from sidecar.engine.lineage import Lineage
-    from sidecar.engine.spec import Spec
+    from sidecar.engine.specs import Spec
 
 Metadata = Sequence[tuple[str, "str | bytes"]]
 """gRPC metadata in wire order. Keys are lower case; values of `-bin` keys are bytes, all others str."""

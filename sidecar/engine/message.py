@@ -5,9 +5,8 @@ Reading is lazy and happens once: a payload nobody asks about is never parsed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 JSON = Any
 """A JSON value: dict, list, str, int, float, bool or None."""
@@ -18,9 +17,11 @@ class Direction(StrEnum):
     RESPONSE = "response"
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
-    """Ids that a payload carries. A2A's words; other protocols are read by the same field names."""
+class Names(NamedTuple):
+    """Ids that a payload carries. A2A's words; other protocols are read by the same field names.
+
+    One is made for each message, so it is a named tuple: made in less than half the time of a frozen dataclass.
+    """
 
     context_id: str = ""
     task_id: str = ""
@@ -69,7 +70,7 @@ class Message:
     `document` and `names` raise MalformedMessage for a payload that does not parse, each time they are asked.
     """
 
-    __slots__ = ("_codec", "_document", "_parsed", "direction", "payload", "sequence")
+    __slots__ = ("_codec", "_document", "_names", "_parsed", "direction", "payload", "sequence")
 
     def __init__(self, direction: Direction, sequence: int, payload: bytes, codec: Codec | None = None) -> None:
         self.direction = direction
@@ -78,6 +79,7 @@ class Message:
         self._codec = codec
         self._parsed = _UNREAD
         self._document = _UNREAD
+        self._names = NO_NAMES if codec is None or not codec.has_names else _UNREAD
 
     @property
     def is_readable(self) -> bool:
@@ -97,9 +99,10 @@ class Message:
 
     @property
     def names(self) -> Names:
-        if self._codec is None or not self._codec.has_names:
-            return NO_NAMES
-        return self._codec.names(self._parse())
+        if self._names is _UNREAD:
+            assert self._codec is not None
+            self._names = self._codec.names(self._parse())
+        return self._names
 
     def _parse(self) -> Any:
         if self._parsed is _UNREAD:

@@ -73,7 +73,8 @@ class Engine:
             spec=self._specs.match(caller, arrival.route.callee, arrival.method),
         )
         self._tell("exchange_started", exchange)
-        await self._run(self._on_start, exchange, exchange)
+        if self._on_start:
+            await self._run(self._on_start, exchange, exchange)
         exchange.held_ns += self._clock.monotonic_ns() - entered_ns
         return exchange
 
@@ -85,7 +86,8 @@ class Engine:
         tally.size_bytes += message.size_bytes
         if message.direction is Direction.REQUEST:
             exchange.last_request = message
-        await self._learn_names(exchange, message)
+        if (names := names_of(message)) is not NO_NAMES:
+            await self._learn(exchange, names)
         await self._run(self._on_message, exchange, exchange, message)
         self._tell("message_seen", exchange, message)
         exchange.held_ns += self._clock.monotonic_ns() - entered_ns
@@ -97,7 +99,8 @@ class Engine:
 
     async def end(self, exchange: Exchange, status: Status) -> Outcome:
         """The status is known and nothing more will pass."""
-        await self._run(self._on_end, exchange, exchange, status)
+        if self._on_end:
+            await self._run(self._on_end, exchange, exchange, status)
         self._lineage.ended(exchange, status)
         outcome = Outcome(exchange, status, self._clock.monotonic_ns(), self._clock.unix_ns())
         self._tell("exchange_ended", outcome)
@@ -111,9 +114,8 @@ class Engine:
         self._record(exchange, [finding])
         return decision
 
-    async def _learn_names(self, exchange: Exchange, message: Message) -> None:
-        names = names_of(message)
-        merged = exchange.names if names is NO_NAMES else exchange.names.merged(names)
+    async def _learn(self, exchange: Exchange, names: Names) -> None:
+        merged = exchange.names.merged(names)
         if merged != exchange.names:
             exchange.names = merged
             await self._lineage.saw(exchange, names)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from sidecar.engine.exchange import Side
     from sidecar.engine.finding import Finding
-    from sidecar.engine.spec import Spec
+    from sidecar.engine.specs import Spec
 
 
 class Clock(Protocol):

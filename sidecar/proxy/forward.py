@@ -8,16 +8,21 @@ of the end exactly once.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import grpc
 from grpc import aio
 from grpc._cython import cygrpc
 
 from sidecar.engine.message import Direction, Message
-from sidecar.errors import UpstreamError
+from sidecar.errors import Reason, UpstreamError
 from sidecar.proxy.passage import MethodView, Passage, Refused, Way
+from sidecar.proxy.status import REPLY_TRAILER
+
+log = logging.getLogger(__name__)
 
 
 async def unary_unary(way: Way, method: MethodView, payload: bytes, context: Any) -> bytes:
@@ -59,7 +64,7 @@ async def passage(way: Way, method: MethodView, context: Any, first: Message | N
     """Start an exchange, and see to it that it ends once, with the right answer to the caller."""
     has_room = way.room.enter()
     try:
-        call = await Passage.begin(way, method, context, first)
+        call = await begun(way, method, context, first)
         try:
             call.admit(has_room)
             yield call
@@ -83,6 +88,17 @@ async def passage(way: Way, method: MethodView, context: Any, first: Message | N
     finally:
         if has_room:
             way.room.leave()
+
+
+async def begun(way: Way, method: MethodView, context: Any, first: Message | None) -> Passage:
+    try:
+        return await Passage.begin(way, method, context, first)
+    except Exception:
+        # Not even an exchange to account for: the caller hears at least that it was us and not its callee.
+        log.exception("call of %s could not be started", method.name)
+        trailers = ((REPLY_TRAILER, Reason.CHECK_FAILED.value),)
+        await context.abort(grpc.StatusCode.INTERNAL, "the sidecar failed before the call could start", trailers)
+        raise
 
 
 @asynccontextmanager

@@ -15,9 +15,9 @@ import grpc
 from grpc import aio
 from grpc._cython import cygrpc
 
-from sidecar.engine.document import JSON_CODEC, sniff
 from sidecar.engine.exchange import Arrival, Exchange, Mode, Origin, Peer, Route, Status
 from sidecar.engine.finding import Finding, Reject, Severity
+from sidecar.engine.json_codec import JSON_CODEC, sniff
 from sidecar.engine.message import Codec, Direction, Message
 from sidecar.engine.pipeline import Engine
 from sidecar.errors import Reason, UpstreamError, UpstreamTooSlow

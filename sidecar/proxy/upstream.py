@@ -194,7 +194,8 @@ async def diagnosis(target: str, limit_s: float | None) -> str:
     try:
         async with asyncio.timeout(min(limit_s or DIAGNOSIS_LIMIT_S, DIAGNOSIS_LIMIT_S)):
             _, writer = await dial(target)
-        writer.close()
+            writer.close()
+            await writer.wait_closed()
     except TimeoutError:
         return "nobody answers"
     except OSError as error:

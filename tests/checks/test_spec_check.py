@@ -15,7 +15,7 @@ from sidecar.engine.finding import Finding, Forward, Reject, Severity
 from sidecar.engine.lineage import LineageKeeper
 from sidecar.engine.message import NO_NAMES, Direction, Message, Names
 from sidecar.engine.pipeline import Engine
-from sidecar.engine.spec import MAX_MATCHES, Match, Spec, SpecTable, compile_spec
+from sidecar.engine.specs import MAX_MATCHES, Match, Spec, SpecTable, compile_spec
 from sidecar.errors import MalformedMessage, Reason
 from sidecar.stores.memory import MemoryStore
 from sidecar.testing import CountingIds, EveryTrace, ManualClock

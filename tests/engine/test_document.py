@@ -1,4 +1,4 @@
-"""Payloads in, documents and ids out: what json_format says we say, and nothing but MalformedMessage escapes."""
+"""Payloads in, documents out: what json_format says we say, and nothing but MalformedMessage escapes."""
 
 from __future__ import annotations
 
@@ -21,164 +21,20 @@ from google.protobuf import (
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
-from google.protobuf.descriptor_pool import Default, DescriptorPool
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar.engine.document import (
-    ANY_DEPTH,
-    JSON_CODEC,
-    ProtobufCodec,
-    Reader,
-    Walkers,
-    shortest_float,
-    sniff,
-)
-from sidecar.engine.message import NO_NAMES, Direction, Message, Names
+from sidecar.engine.document import ANY_DEPTH, Walkers
+from sidecar.engine.message import Direction, Message
+from sidecar.engine.names import Reader
+from sidecar.engine.protobuf_codec import ProtobufCodec
+from sidecar.engine.scalars import shortest_float
 from sidecar.errors import MalformedMessage
-
-WELL_KNOWN = [any_pb2, duration_pb2, empty_pb2, field_mask_pb2, struct_pb2, timestamp_pb2, wrappers_pb2]
-SCALARS = [kind for kind in range(1, 19) if kind not in (Field.TYPE_GROUP, Field.TYPE_MESSAGE, Field.TYPE_ENUM)]
-NOT_KEYS = (Field.TYPE_DOUBLE, Field.TYPE_FLOAT, Field.TYPE_BYTES)
-BROUGHT = [
-    f"google.protobuf.{name}"
-    for module in WELL_KNOWN
-    for name in module.DESCRIPTOR.message_types_by_name
-    if name != "Any"
-]
-"""Every message of the runtime with a JSON form of its own, and Empty, which has none."""
+from tests.engine.every_kind import BROUGHT, POOL, AnyInPool, New, Old, codec_of, finder, pool_of
 
 REFUSED = "refused"
-
-
-# A schema with every kind of field.
-
-
-class Numbers:
-    """Field numbers and names in the order in which fields are added."""
-
-    def __init__(self, message):
-        self.message = message
-        self.numbers = iter(range(1, 10_000))
-
-    def add(self, kind, label=Field.LABEL_OPTIONAL, type_name=None, **others):
-        number = next(self.numbers)
-        name = f"f_{number}_of_kind{kind}"
-        return self.message.field.add(name=name, number=number, type=kind, label=label, type_name=type_name, **others)
-
-    def add_map(self, key, value, type_name=None):
-        entry = self.message.nested_type.add()
-        field = self.add(Field.TYPE_MESSAGE, Field.LABEL_REPEATED)
-        entry.name = "".join(part.capitalize() for part in field.name.split("_")) + "Entry"
-        entry.options.map_entry = True
-        entry.field.add(name="key", number=1, type=key, label=Field.LABEL_OPTIONAL)
-        entry.field.add(name="value", number=2, type=value, label=Field.LABEL_OPTIONAL, type_name=type_name)
-        field.type_name = f".test.doc.{self.message.name}.{entry.name}"
-
-    def add_present(self, kind, type_name=None):
-        field = self.add(kind, type_name=type_name, proto3_optional=True)
-        field.oneof_index = len(self.message.oneof_decl)
-        self.message.oneof_decl.add(name=f"_{field.name}")
-
-
-def add_colour(file):
-    colour = file.enum_type.add(name="Colour")
-    colour.options.allow_alias = True
-    for name, number in (("NONE", 0), ("RED", 1), ("SCARLET", 1), ("BLUE", -2)):
-        colour.value.add(name=name, number=number)
-
-
-def new_file():
-    """proto3: each scalar four ways, enums, maps of each key, oneofs, messages, and all well-known types."""
-    file = FileDescriptorProto(name="test/new.proto", package="test.doc", syntax="proto3")
-    file.dependency.extend(module.DESCRIPTOR.name for module in WELL_KNOWN)
-    add_colour(file)
-    new = Numbers(file.message_type.add(name="New"))
-    new.message.oneof_decl.add(name="choice")
-    enums = ((Field.TYPE_ENUM, ".test.doc.Colour"), (Field.TYPE_ENUM, ".google.protobuf.NullValue"))
-    for kind, type_name in [(kind, None) for kind in SCALARS] + list(enums):
-        new.add(kind, type_name=type_name)
-        new.add(kind, Field.LABEL_REPEATED, type_name=type_name)
-        new.add(kind, type_name=type_name, oneof_index=0)
-        new.add_map(Field.TYPE_STRING, kind, type_name)
-        if kind not in NOT_KEYS and kind != Field.TYPE_ENUM:
-            new.add_map(kind, Field.TYPE_STRING)
-    for type_name in [f".{name}" for name in BROUGHT] + [".test.doc.New"]:
-        new.add(Field.TYPE_MESSAGE, type_name=type_name)
-        new.add(Field.TYPE_MESSAGE, Field.LABEL_REPEATED, type_name=type_name)
-        new.add(Field.TYPE_MESSAGE, type_name=type_name, oneof_index=0)
-        new.add_map(Field.TYPE_INT32, Field.TYPE_MESSAGE, type_name)
-    new.message.field.add(name="odd", number=20_000, type=9, label=1, json_name="@a name of its own")
-    for kind in SCALARS:
-        new.add_present(kind)
-    return file
-
-
-def old_file():
-    """proto2: strings nobody checks, closed enums, groups, required fields, extensions, a message set."""
-    file = FileDescriptorProto(
-        name="test/old.proto", package="test.doc", syntax="proto2", dependency=["test/new.proto"]
-    )
-    kind = file.enum_type.add(name="Kind")
-    kind.value.add(name="FIRST", number=0)
-    kind.value.add(name="SECOND", number=1)
-    old = Numbers(file.message_type.add(name="Old"))
-    for scalar in SCALARS:
-        old.add(scalar)
-        old.add(scalar, Field.LABEL_REPEATED)
-    old.add(Field.TYPE_ENUM, Field.LABEL_REQUIRED, type_name=".test.doc.Kind")
-    old.add(Field.TYPE_ENUM, Field.LABEL_REPEATED, type_name=".test.doc.Kind")
-    old.add_map(Field.TYPE_STRING, Field.TYPE_ENUM, ".test.doc.Kind")
-    old.add_map(Field.TYPE_STRING, Field.TYPE_STRING)
-    old.add(Field.TYPE_MESSAGE, type_name=".test.doc.New")
-    group = old.message.nested_type.add(name="Band")
-    group.field.add(name="a_text", number=1, type=Field.TYPE_STRING, label=Field.LABEL_OPTIONAL)
-    old.message.field.add(name="band", number=900, type=Field.TYPE_GROUP, label=1, type_name=".test.doc.Old.Band")
-    old.message.field.add(name="bands", number=901, type=Field.TYPE_GROUP, label=3, type_name=".test.doc.Old.Band")
-    old.message.extension_range.add(start=1000, end=2000)
-    for number, (scalar, label) in enumerate([(Field.TYPE_INT64, 1), (Field.TYPE_BYTES, 3), (Field.TYPE_STRING, 1)]):
-        file.extension.add(
-            name=f"more_{number}", number=1000 + number, type=scalar, label=label, extendee=".test.doc.Old"
-        )
-    file.extension.add(name="m", number=1010, type=11, label=1, type_name=".test.doc.Old", extendee=".test.doc.Old")
-    return file
-
-
-def pool_of(*files):
-    pool = DescriptorPool()
-    for module in WELL_KNOWN:
-        proto = FileDescriptorProto()
-        module.DESCRIPTOR.CopyToProto(proto)
-        pool.Add(proto)
-    for file in files:
-        pool.Add(file)
-    return pool
-
-
-POOL = pool_of(new_file(), old_file())
-New = GetMessageClass(POOL.FindMessageTypeByName("test.doc.New"))
-Old = GetMessageClass(POOL.FindMessageTypeByName("test.doc.Old"))
-AnyInPool = GetMessageClass(POOL.FindMessageTypeByName("google.protobuf.Any"))
-
-
-def finder(pool):
-    def find(name):
-        try:
-            return pool.FindMessageTypeByName(name)
-        except KeyError:
-            return None
-
-    return find
-
-
-WALKERS = {id(pool): Walkers(finder(pool)) for pool in (POOL, Default())}
-
-
-def codec_of(kind):
-    pool = POOL if kind.DESCRIPTOR.file.pool is POOL else Default()
-    return ProtobufCodec(kind.DESCRIPTOR, WALKERS[id(pool)], Reader())
 
 
 def expected(message):
@@ -559,182 +415,12 @@ def test_anys_inside_each_other_are_read_up_to_the_limit():
         packed = outer
 
 
-# Ids.
-
-
-def names_of(message):
-    return codec_of(type(message)).names(message)
-
-
-TASK = a2a_pb2.Task(id="task", context_id="context", status=a2a_pb2.TaskStatus(state=2))
-UPDATE = a2a_pb2.TaskStatusUpdateEvent(task_id="task", context_id="context", status=a2a_pb2.TaskStatus(state=3))
-QUESTION = a2a_pb2.Message(message_id="m", context_id="c", task_id="t", reference_task_ids=["r1", "r2"])
-
-
-@pytest.mark.parametrize(
-    ("message", "names"),
-    [
-        (a2a_pb2.SendMessageRequest(message=QUESTION), Names("c", "t", "m", "", ("r1", "r2"))),
-        (a2a_pb2.SendMessageResponse(message=QUESTION), Names("c", "t", "m", "", ("r1", "r2"))),
-        (a2a_pb2.SendMessageResponse(task=TASK), Names("context", "task", "", "TASK_STATE_WORKING")),
-        (a2a_pb2.StreamResponse(task=TASK), Names("context", "task", "", "TASK_STATE_WORKING")),
-        (a2a_pb2.StreamResponse(status_update=UPDATE), Names("context", "task", "", "TASK_STATE_COMPLETED")),
-        (
-            a2a_pb2.StreamResponse(artifact_update=a2a_pb2.TaskArtifactUpdateEvent(task_id="t", context_id="c")),
-            Names("c", "t"),
-        ),
-        (TASK, Names("context", "task", "", "TASK_STATE_WORKING")),
-        (a2a_pb2.Task(status=a2a_pb2.TaskStatus(state=77)), Names(task_state="77")),
-        (a2a_pb2.GetTaskRequest(id="t"), Names(task_id="t")),
-        (a2a_pb2.CancelTaskRequest(id="t"), Names(task_id="t")),
-        (a2a_pb2.SubscribeToTaskRequest(id="t"), Names(task_id="t")),
-        (a2a_pb2.ListTasksRequest(context_id="c"), Names("c")),
-        (a2a_pb2.GetTaskPushNotificationConfigRequest(id="not a task", task_id="t"), Names(task_id="t")),
-        (a2a_pb2.Task(history=[QUESTION]), Names()),
-        (a2a_pb2.ListTasksResponse(tasks=[TASK]), Names()),
-        (a2a_pb2.Task(id="t", status=a2a_pb2.TaskStatus(message=QUESTION)), Names("c", "t", "m", "", ("r1", "r2"))),
-        (a2a_pb2.SendMessageRequest(), Names()),
-    ],
-    ids=lambda value: value.DESCRIPTOR.name if hasattr(value, "DESCRIPTOR") else "",
-)
-def test_ids_of_a2a_are_found(message, names):
-    """Where the specification puts them: not in history, not in lists of other tasks."""
-    assert names_of(message) == names
-
-
-def test_ids_in_metadata_are_not_ids():
-    """Metadata is the caller's own; what it says of contexts binds nobody."""
-    request = a2a_pb2.SendMessageRequest()
-    request.metadata.update({"context_id": "c"})
-    assert names_of(request) == NO_NAMES
-
-
-def test_ids_of_other_protocols_are_found_by_field_name_to_depth_three():
-    """The nearest wins; a field with the name of an id and another type is none."""
-    file = FileDescriptorProto(name="test/other.proto", package="test.other", syntax="proto3")
-    node = file.message_type.add(name="Node")
-    for number, name in enumerate(("context_id", "task_id"), start=1):
-        node.field.add(name=name, number=number, type=Field.TYPE_STRING, label=1)
-    node.field.add(name="message_id", number=3, type=Field.TYPE_INT64, label=1)
-    node.field.add(name="id", number=4, type=Field.TYPE_STRING, label=1)
-    node.field.add(name="child", number=5, type=Field.TYPE_MESSAGE, label=1, type_name=".test.other.Node")
-    pool = pool_of(file)
-    kind = GetMessageClass(pool.FindMessageTypeByName("test.other.Node"))
-    codec = ProtobufCodec(kind.DESCRIPTOR, Walkers(finder(pool)), Reader())
-    third = kind(child=kind(task_id="near", child=kind(child=kind(context_id="third", task_id="far"))))
-    fourth = kind(message_id=5, id="x", child=kind(child=kind(child=kind(child=kind(context_id="fourth")))))
-    assert codec.names(third) == Names("third", "near")
-    assert codec.names(fourth) == NO_NAMES
-
-
-def test_a_type_without_ids_says_so():
-    """Nobody parses for ids that cannot be there."""
-    assert not codec_of(a2a_pb2.AgentCard).has_names
-    assert codec_of(a2a_pb2.AgentCard).names(a2a_pb2.AgentCard(name="x")) == NO_NAMES
-    assert codec_of(a2a_pb2.SendMessageRequest).has_names
+# A message.
 
 
 def test_a_message_reads_through_its_codec():
     """The engine's Message asks for a document and for ids; both come from one parse."""
-    message = Message(Direction.RESPONSE, 0, TASK.SerializeToString(), codec_of(a2a_pb2.Task))
-    assert message.document == json_format.MessageToDict(TASK)
+    task = a2a_pb2.Task(id="task", context_id="context", status=a2a_pb2.TaskStatus(state=2))
+    message = Message(Direction.RESPONSE, 0, task.SerializeToString(), codec_of(a2a_pb2.Task))
+    assert message.document == json_format.MessageToDict(task)
     assert message.names.task_id == "task"
-
-
-# JSON.
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        b"",
-        b"{",
-        b'{"a": NaN}',
-        b"[Infinity]",
-        b"[1e999]",
-        b'["\xff\xfe"]',
-        b'["\\ud800"]',
-        b'{"secret": 1,}',
-        b"[" * 5_000 + b"]" * 5_000,
-        b"[" + b"9" * 5_000 + b"]",
-        b"[" * 1_000 + b"9" * 30 + b"]" * 1_000,
-        b"\xef\xbb\xbf{}",
-    ],
-    ids=lambda payload: repr(payload[:12]),
-)
-def test_what_is_no_json_is_malformed(payload):
-    """RFC 8259 in UTF-8; 1024 levels; integers of 4300 digits. The sentence quotes nothing."""
-    with pytest.raises(MalformedMessage, match="are no JSON") as refusal:
-        JSON_CODEC.parse(payload)
-    assert "secret" not in str(refusal.value)
-
-
-@given(st.binary(max_size=40))
-def test_random_bytes_are_json_or_malformed(payload):
-    """Nothing else comes out."""
-    try:
-        document = JSON_CODEC.document(JSON_CODEC.parse(payload))
-    except MalformedMessage:
-        return
-    assert document == json.loads(payload)
-
-
-@pytest.mark.parametrize("number", [2**53 + 1, 2**63, 2**64 - 1, 2**64, -(2**63) - 1, 10**30 + 1])
-def test_integers_are_exact_at_any_length(number):
-    """Beyond 64 bits too, where many parsers turn to floats: an amount must not change on the way to a rule."""
-    assert JSON_CODEC.parse(b'{"n": [%d]}' % number) == {"n": [number]}
-
-
-def test_of_equal_keys_the_last_counts():
-    """As in most parsers, so that most callees see what we saw."""
-    assert JSON_CODEC.parse(b'{"a": 1, "a": 2}') == {"a": 2}
-
-
-@pytest.mark.parametrize(
-    ("document", "names"),
-    [
-        ({"contextId": "c", "taskId": "t", "messageId": "m"}, Names("c", "t", "m")),
-        ({"context_id": "c", "task_id": "t", "message_id": "m"}, Names("c", "t", "m")),
-        ({"referenceTaskIds": ["r1", 5, "r2"]}, Names(reference_task_ids=("r1", "r2"))),
-        ({"reference_task_ids": ["r"]}, Names(reference_task_ids=("r",))),
-        ({"message": {"messageId": "m", "contextId": "c"}}, Names("c", "", "m")),
-        ({"task": {"id": "t", "contextId": "c", "status": {"state": "working"}}}, Names("c", "t", "", "working")),
-        ({"kind": "task", "id": "t"}, Names("", "t")),
-        ({"kind": "status-update", "taskId": "t", "status": {"state": "done"}}, Names("", "t", "", "done")),
-        ({"jsonrpc": "2.0", "id": "1", "result": {"kind": "task", "id": "t", "status": {}}}, Names("", "t")),
-        ({"jsonrpc": "2.0", "id": "1", "params": {"message": {"messageId": "m"}}}, Names("", "", "m")),
-        ({"taskId": "near", "a": {"taskId": "far"}}, Names("", "near")),
-        ({"a": {"b": {"c": {"taskId": "third"}}}}, Names("", "third")),
-        ({"a": {"b": {"c": {"d": {"taskId": "fourth"}}}}}, Names()),
-        ({"metadata": {"taskId": "t"}, "history": {"taskId": "t"}, "tasks": [{"taskId": "t"}]}, Names()),
-        ({"id": "t", "taskId": 5, "contextId": None, "referenceTaskIds": "r", "status": "ok"}, Names()),
-        ([{"taskId": "t"}], Names()),
-        (None, Names()),
-    ],
-)  # fmt: skip
-def test_ids_in_json_are_found_by_their_json_names(document, names):
-    """The same ids in the same places, in A2A's JSON shapes as well."""
-    assert JSON_CODEC.names(JSON_CODEC.parse(json.dumps(document).encode())) == names
-
-
-@pytest.mark.parametrize(
-    "payload", [b"{}", b'{"a":1}', b' \n\t{ "a": 1 }\n', b"[]", b"[1, 2]", b"[{}]", b'["a"]', b"[-1]"]
-)
-def test_json_objects_and_arrays_look_like_json(payload):
-    """By what they begin and end with."""
-    assert sniff(payload)
-
-
-@pytest.mark.parametrize(
-    "payload", [b"", b"{", b"}", b"1", b'"a"', b"{a}", b"[x]", b" ", b"{]x", b"\x00{}", b" " * 500 + b"{}"]
-)
-def test_other_payloads_do_not_look_like_json(payload):
-    """Values that are no object or array are not worth a guess."""
-    assert not sniff(payload)
-
-
-def test_protobuf_that_begins_like_json_does_not_look_like_json():
-    """A first field of 123 bytes is a line feed and an opening brace."""
-    payload = wrappers_pb2.StringValue(value="a" * 123).SerializeToString()
-    assert payload.startswith(b"\n{")
-    assert not sniff(payload)

@@ -10,10 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.engine.schema import (
-    DRAFTS,
+from sidecar.engine.specs import (
     MAX_DEPTH,
-    MAX_POINTER,
     MAX_VIOLATIONS,
     BrokenSchema,
     Schema,
@@ -21,6 +19,8 @@ from sidecar.engine.schema import (
     is_deeper,
     pointer_of,
 )
+from sidecar.engine.specs.draft import DRAFTS
+from sidecar.engine.specs.pointer import MAX_POINTER
 
 DRAFT_4, DRAFT_6, DRAFT_7 = (f"http://json-schema.org/draft-0{number}/schema#" for number in (4, 6, 7))
 DRAFT_2019 = "https://json-schema.org/draft/2019-09/schema"

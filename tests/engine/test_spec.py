@@ -14,23 +14,10 @@ from jsonpath_rfc9535 import JSONPathEnvironment
 
 from sidecar.engine.exchange import Mode
 from sidecar.engine.message import Direction
-from sidecar.engine.spec import (
-    MAX_CACHED_EDGES,
-    MAX_CACHED_NAME,
-    BrokenPath,
-    BrokenSpec,
-    Match,
-    Path,
-    Spec,
-    SpecTable,
-    compile_spec,
-    glob_matches,
-    globs_overlap,
-    library_walk,
-    specificity,
-    ties,
-    walker,
-)
+from sidecar.engine.specs import BrokenPath, BrokenSpec, Match, Path, Spec, SpecTable, compile_spec, ties
+from sidecar.engine.specs.glob import glob_matches, globs_overlap, specificity
+from sidecar.engine.specs.path import library_walk, walker
+from sidecar.engine.specs.table import MAX_CACHED_EDGES, MAX_CACHED_NAME
 
 
 def table(*matches: Match) -> SpecTable:

@@ -27,6 +27,11 @@ def error_of(call: Any) -> grpc.RpcError:
     return caught.value
 
 
+def refused(port: int) -> grpc.StatusCode:
+    code: grpc.StatusCode = error_of(lambda: echo(port, timeout=1.0)).code()
+    return code
+
+
 def answers(port: int) -> bool:
     try:
         return echo(port, timeout=1.0) == b"hello"
@@ -53,7 +58,8 @@ def test_sigterm_lets_open_calls_finish_and_exits_with_0():
             assert echo(port) == b"hello"
             program.terminate()
             program.read_until("draining")
-            assert error_of(lambda: echo(port, timeout=1.0)).code() is grpc.StatusCode.UNAVAILABLE
+            # A call that arrives in the very moment of the stop may hear CANCELLED from grpc; after it, nobody listens.
+            assert eventually(lambda: refused(port) is grpc.StatusCode.UNAVAILABLE)
             assert under_way.result() == b"take your time"
         assert program.wait() == 0
         assert "stopped" in program.printed

@@ -18,6 +18,7 @@ from sidecar.engine.specs.spec import Match, Part, Spec, Terms
 NOT_SERVED = ("errors", "deadline", "idempotency", "task", "resource", "cost", "consistency", "verifiers")
 """Parts of a spec that are read and validated and do nothing yet; so are `rules` on either side."""
 
+
 def compile_spec(data: Mapping[str, Any], *, source: str = "", base_uri: str, fetch: Fetch | None = None) -> Spec:
     """A spec from data in the shape of the spec format. Raises BrokenSpec with every flaw of its schemas and paths."""
     flaws: list[Flaw] = []
@@ -35,9 +36,11 @@ def compile_spec(data: Mapping[str, Any], *, source: str = "", base_uri: str, fe
         raise BrokenSpec(flaws)
     return spec
 
+
 def unserved(data: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{side}.rules" for side in ("request", "response") if "rules" in data.get(side, {}))
     yield from (name for name in NOT_SERVED if name in data)
+
 
 @dataclass(frozen=True, slots=True)
 class _Compiler:

@@ -11,6 +11,7 @@ from sidecar.engine.specs.flaws import BrokenSchema
 from sidecar.engine.specs.reference import leads_somewhere, way_to_ref
 from sidecar.engine.specs.sentences import shown
 
+
 def compiled(schema: JSON, **options: Any) -> jsonschema_rs.Validator:
     """The one way in which anything is compiled: linear patterns, formats asserted, unknown formats refused."""
     return jsonschema_rs.validator_for(
@@ -20,6 +21,7 @@ def compiled(schema: JSON, **options: Any) -> jsonschema_rs.Validator:
         pattern_options=jsonschema_rs.RegexOptions(),
         **options,
     )
+
 
 def broken(error: ValueError, schema: JSON) -> BrokenSchema:
     """What the compiling engine complains of, in our words."""

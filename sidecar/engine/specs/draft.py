@@ -34,9 +34,11 @@ HIDING_DRAFTS = frozenset(draft for draft in DRAFTS if "/draft-0" in draft)
 MAX_COMPLAINTS = 8
 """Complaints of the metaschema among which the most telling is looked for."""
 
+
 def draft_of(schema: JSON) -> str:
     said = schema.get("$schema", LATEST) if isinstance(schema, dict) else LATEST
     return said.rstrip("#") if isinstance(said, str) else shown(said)
+
 
 def refuse_broken(schema: JSON) -> None:
     """Check a schema against its draft's metaschema. The fast engine says whether, the slow one says why."""
@@ -48,17 +50,20 @@ def refuse_broken(schema: JSON) -> None:
     if not is_schema(schema) and (error := why_no_schema(schema, draft)) is not None:
         raise BrokenSchema(tuple(error.absolute_path), shown(error.instance), what_is_allowed(error))
 
+
 def is_schema(schema: JSON) -> bool:
     try:
         return jsonschema_rs.meta.is_valid(schema)
     except ValueError as error:
         raise broken(error, schema) from error
 
+
 def why_no_schema(schema: JSON, draft: str) -> Any:
     """The most telling complaint. None where only a pattern is wrong: compiling it says which."""
     checker = DRAFTS[draft]
-    errors = islice(checker(checker.META_SCHEMA).iter_errors(schema), MAX_VIOLATIONS)
+    errors = islice(checker(checker.META_SCHEMA).iter_errors(schema), MAX_COMPLAINTS)
     return jsonschema.exceptions.best_match(errors)
+
 
 def what_is_allowed(error: Any) -> str:
     """In words where the metaschema's own would not help: it says what a `type` may be by way of references."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sidecar.engine.specs.pointer import Keys
 
+
 class Unresolvable(Exception):
     """A `$ref` leads to a document that may not or cannot be read."""
 
@@ -14,6 +15,7 @@ class Unresolvable(Exception):
         self.found = found
         self.allowed = allowed
         super().__init__(found)
+
 
 class BrokenSchema(ValueError):
     """A schema that cannot be used: the place in it, what was found and what is allowed."""
@@ -24,6 +26,7 @@ class BrokenSchema(ValueError):
         self.allowed = allowed
         super().__init__(found)
 
+
 class BrokenPath(ValueError):
     """A JSONPath that cannot be used: what was found and what is allowed."""
 
@@ -32,6 +35,7 @@ class BrokenPath(ValueError):
         self.allowed = allowed
         super().__init__(found)
 
+
 @dataclass(frozen=True, slots=True)
 class Flaw:
     """One thing wrong in a spec: the way to it, what was found, what is allowed."""
@@ -39,6 +43,7 @@ class Flaw:
     keys: Keys
     found: str
     allowed: str
+
 
 class BrokenSpec(ValueError):
     """Every flaw of one spec."""

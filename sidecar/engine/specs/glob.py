@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+
 def specificity(glob: str | None) -> tuple[int, int]:
     """(0, 0) for a missing entry, (1, literal characters) for a glob, (2, 0) for a full name."""
     if glob is None:
@@ -14,8 +15,10 @@ def specificity(glob: str | None) -> tuple[int, int]:
     literals = sum(char not in "*?" for char in glob)
     return (2, 0) if literals == len(glob) else (1, literals)
 
+
 def is_glob(text: str) -> bool:
     return "*" in text or "?" in text
+
 
 def glob_matches(glob: str, name: str) -> bool:
     """`*` is any run of characters, `?` is one. Going back to the last `*` only bounds the steps to len times len."""
@@ -36,6 +39,7 @@ def glob_matches(glob: str, name: str) -> bool:
             eaten += 1
             at, to = star + 1, eaten
 
+
 def globs_overlap(one: str, two: str) -> bool:
     """Whether some name matches both: a search through pairs of positions, each visited once."""
     pending = [(0, 0)]
@@ -48,6 +52,7 @@ def globs_overlap(one: str, two: str) -> bool:
         seen |= new
         pending.extend(new)
     return False
+
 
 def moves(one: str, two: str) -> Iterator[tuple[int, int]]:
     """How both globs can go on from their next characters (empty at the end): a `*` ends, or eats the other's."""

@@ -13,15 +13,18 @@ a document 100,000 levels deep ends the process."""
 NESTING_KEYWORDS = frozenset({"$ref", "$dynamicRef", "$recursiveRef", "uniqueItems"})
 """What lets native code recurse as deep as the document does."""
 
+
 def is_nesting(schema: JSON) -> bool:
     if isinstance(schema, dict) and not NESTING_KEYWORDS.isdisjoint(schema):
         return True
     return any(is_nesting(value) for _, value in children(schema))
 
+
 def children(value: JSON) -> Iterable[tuple[str | int, JSON]]:
     if isinstance(value, dict):
         return value.items()
     return enumerate(value) if isinstance(value, list) else ()
+
 
 def is_deeper(document: JSON, levels: int) -> bool:
     """Whether objects and arrays nest deeper than `levels`. It goes level by level, so depth costs no stack."""

@@ -25,6 +25,7 @@ Node = tuple[Keys, JSON]
 
 Walk = Callable[[Iterable[Node]], Iterator[Node]]
 
+
 class Path:
     """A compiled JSONPath (RFC 9535). Raises BrokenPath.
 
@@ -46,6 +47,7 @@ class Path:
     def __repr__(self) -> str:
         return f"Path({self.text!r})"
 
+
 def parsed(text: str) -> JSONPathQuery:
     try:
         query = JSONPathEnvironment().compile(text)
@@ -64,11 +66,13 @@ def parsed(text: str) -> JSONPathQuery:
             raise BrokenPath(shown(text), f"a JSONPath that any message answers quickly: {allowed}")
     return query
 
+
 def library_walk(query: JSONPathQuery) -> Walk:
     def walk(nodes: Iterable[Node]) -> Iterator[Node]:
         return ((node.location, node.value) for _, document in nodes for node in query.finditer(document))
 
     return walk
+
 
 def walker(segments: Sequence[JSONPathSegment]) -> Walk | None:
     """The steps of a path one after the other; None where one of them is not simple."""
@@ -82,6 +86,7 @@ def walker(segments: Sequence[JSONPathSegment]) -> Walk | None:
 
     return walk if len(simple) == len(steps) else None
 
+
 def step_of(segment: JSONPathSegment) -> Walk | None:
     if not isinstance(segment, JSONPathChildSegment) or len(segment.selectors) != 1:
         return None
@@ -92,11 +97,13 @@ def step_of(segment: JSONPathSegment) -> Walk | None:
         return indexed(selector.index)
     return every if isinstance(selector, WildcardSelector) else None
 
+
 def named(name: str) -> Walk:
     def step(nodes: Iterable[Node]) -> Iterator[Node]:
         return (((*keys, name), value[name]) for keys, value in nodes if isinstance(value, dict) and name in value)
 
     return step
+
 
 def indexed(index: int) -> Walk:
     def step(nodes: Iterable[Node]) -> Iterator[Node]:
@@ -106,6 +113,7 @@ def indexed(index: int) -> Walk:
                 yield (*keys, place), value[place]
 
     return step
+
 
 def every(nodes: Iterable[Node]) -> Iterator[Node]:
     for keys, value in nodes:

@@ -10,8 +10,9 @@ from urllib.parse import quote, urljoin
 from sidecar.engine.message import JSON
 from sidecar.engine.specs.pointer import Keys, joined
 
+
 @dataclass(frozen=True)
-class _Spot:
+class Spot:
     """A place in a schema document."""
 
     uri: str
@@ -24,14 +25,20 @@ class _Spot:
     def address(self) -> str:
         return f"{self.uri}#{quote(joined(self.keys))}"
 
-    def at(self, *keys: str | int) -> _Spot:
+    def at(self, *keys: str | int) -> Spot:
         """A place further in."""
         schema, base = self.schema, self.base
         for key in keys:
             schema = schema[key]
             if isinstance(schema, dict) and isinstance(schema.get("$id"), str):
                 base = urljoin(base, schema["$id"])
-        return _Spot(self.uri, (*self.keys, *keys), schema, base)
+        return Spot(self.uri, (*self.keys, *keys), schema, base)
+
+    def said(self, value: JSON, keys: Keys) -> Iterator[Place]:
+        """The properties of a value that this schema's `properties` names."""
+        known = self.schema.get("properties", {}) if isinstance(self.schema, dict) and isinstance(value, dict) else {}
+        return ((self.at("properties", name), value[name], (*keys, name)) for name in known if name in value)
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
@@ -44,11 +51,13 @@ class Violation:
     sentence: str
     """What is wrong, to be read after the place's name. Quotes the schema, names properties, never shows a value."""
 
-Place = tuple[_Spot, JSON, Keys]
+
+Place = tuple[Spot, JSON, Keys]
 """A schema, the value it is applied to, and the way to that value."""
 
 Failure = Place | Violation
 """What a keyword finds: a place further in to look at, or the end of the way."""
+
 
 def members(value: JSON) -> Iterable[tuple[str, JSON]]:
     return value.items() if isinstance(value, dict) else ()

@@ -9,11 +9,12 @@ from sidecar.engine.message import JSON
 Keys = tuple[str | int, ...]
 """The way to a value in a document: `("parts", 0, "data")`."""
 
-MAX_STEP = 64
-"""Characters of one property's name that a pointer holds, as many as a sentence quotes."""
+MAX_NAME = 64
+"""Characters of a property's name that a sentence quotes or a pointer holds."""
 
 MAX_POINTER = 256
 """Characters of a JSON Pointer. A longer one ends at the last ancestor that fits."""
+
 
 def pointer_of(keys: Keys) -> str:
     """JSON Pointer (RFC 6901), bounded: it ends before a name that is too long, so that no payload travels in it."""
@@ -25,11 +26,14 @@ def pointer_of(keys: Keys) -> str:
         pointer = longer
     return pointer
 
+
 def joined(keys: Keys) -> str:
     return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in keys)
 
+
 def split_pointer(pointer: str) -> list[str]:
     return [step.replace("~1", "/").replace("~0", "~") for step in unquote(pointer).split("/")[1:]]
+
 
 def at_pointer(document: JSON, pointer: str) -> JSON:
     """What a percent-encoded JSON Pointer points at. LookupError, TypeError or ValueError where there is nothing."""

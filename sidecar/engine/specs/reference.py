@@ -15,12 +15,15 @@ from sidecar.engine.specs.sentences import shown
 Fetch = Callable[[str], JSON]
 """Gives the document at an absolute address without fragment. Raises `Unresolvable`."""
 
+
 def refuse_all(uri: str) -> NoReturn:
     raise Unresolvable(f"a reference to {shown(uri)}", "references within the schema")
+
 
 def resolved(base: str, ref: str) -> str:
     """An absolute address (RFC 3986, section 5). `urljoin` alone loses the base of schemes that it does not know."""
     return f"{urldefrag(base)[0]}{ref}" if ref.startswith("#") else urljoin(base, ref)
+
 
 def leads_somewhere(ref: str, schema: JSON) -> bool:
     """False for a pointer into this schema at which there is nothing."""
@@ -28,6 +31,7 @@ def leads_somewhere(ref: str, schema: JSON) -> bool:
         return not ref.startswith("#/") or at_pointer(schema, ref[1:]) is not None
     except (LookupError, TypeError, ValueError):
         return False
+
 
 def way_to_ref(schema: JSON, is_wanted: Callable[[str], bool], keys: Keys = ()) -> Keys:
     """The first `$ref` that is wanted; empty where there is none."""

@@ -26,6 +26,7 @@ from sidecar.engine.specs.reference import Fetch, refuse_all, resolved, way_to_r
 MAX_VIOLATIONS = 8
 """Most complaints worth making about one document."""
 
+
 class Schema:
     """A compiled schema. Raises BrokenSchema where it cannot be used."""
 
@@ -37,7 +38,7 @@ class Schema:
         refuse_broken(schema)
         self._validator = self._compile(schema, fetch or refuse_all)
         self._is_nesting = any(map(is_nesting, self._documents.values()))
-        self._explainer: _Explainer | None = None
+        self._explainer: Explainer | None = None
 
     def is_valid(self, document: JSON) -> bool:
         """The verdict. Raises ValueError for what is no JSON (a lone surrogate, a key that is no text)."""
@@ -48,7 +49,7 @@ class Schema:
         if self._is_too_deep(document):
             return (Violation((), "depth", f"nests deeper than the {MAX_DEPTH} levels that can be checked"),)
         if self._explainer is None:
-            self._explainer = _Explainer(self._root_uri, self._documents)
+            self._explainer = Explainer(self._root_uri, self._documents)
         return self._explainer.explain(document, limit)
 
     def _is_too_deep(self, document: JSON) -> bool:
@@ -72,6 +73,7 @@ class Schema:
                 raise broken(error, schema) from error
             keys = way_to_ref(schema, lambda ref: urldefrag(resolved(self._root_uri, ref))[0] != self._root_uri)
             raise BrokenSchema(keys, refused[0].found, refused[0].allowed) from error
+
 
 def fetched(fetch: Fetch, uri: str) -> JSON:
     """A document that a reference leads to, itself checked. BrokenSchema names the document instead of a place."""

@@ -11,26 +11,28 @@ from types import MappingProxyType
 from typing import Any
 
 from sidecar.engine.message import JSON
+from sidecar.engine.specs.pointer import MAX_NAME
 
 MAX_SHOWN = 120
 """Characters of a schema's own value that a sentence quotes."""
 
-MAX_NAME = 64
-"""Characters of a property's name that a sentence quotes."""
-
 Sentence = Callable[[Any, Any], str]
 """From the keyword's value in the schema and the value that fails."""
 
+
 def missing(required: Sequence[str], value: dict[str, JSON]) -> str:
     return f"lacks the required {listed('property', 'properties', [name for name in required if name not in value])}"
+
 
 def missing_beside(required: Mapping[str, Sequence[str]], value: dict[str, JSON]) -> str:
     absent = [name for present, names in required.items() if present in value for name in names if name not in value]
     return f"lacks the {listed('property', 'properties', absent)} that others in it require"
 
+
 def of_another_type(allowed: str | Sequence[str], value: JSON) -> str:
     words = [allowed] if isinstance(allowed, str) else allowed
     return f"is {type_of(value)} where the schema asks for {' or '.join(TYPE_WORDS[word] for word in words)}"
+
 
 SENTENCES: Mapping[str, Sentence] = MappingProxyType(
     {
@@ -69,6 +71,7 @@ TYPE_WORDS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+
 def type_of(value: JSON) -> str:
     """`a string`: JSON's name for what a value is."""
     if value is None:
@@ -76,19 +79,24 @@ def type_of(value: JSON) -> str:
     names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
     return TYPE_WORDS.get(names.get(type(value), ""), f"no JSON but {type(value).__name__}")
 
+
 def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
+
 def named(count: int) -> str:
     return "1 property" if count == 1 else f"{count} properties"
+
 
 def listed(singular: str, plural: str, names: Sequence[str]) -> str:
     """`properties "a", "b", "c" and 4 more`."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"{singular if len(names) == 1 else plural} {', '.join(map(quoted, names[:3]))}{more}"
 
+
 def quoted(name: str) -> str:
     return json.dumps(name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…", ensure_ascii=False)
+
 
 def shown(value: JSON) -> str:
     """A value of the schema's own, as JSON, cut short."""

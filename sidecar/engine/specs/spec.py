@@ -10,6 +10,7 @@ from sidecar.engine.specs.glob import glob_matches, globs_overlap, specificity
 from sidecar.engine.specs.path import Path
 from sidecar.engine.specs.schema import Schema
 
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A schema for every place that a path selects."""
@@ -21,6 +22,7 @@ class Part:
     required: bool = False
     """Whether the path must select at least one place."""
 
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What each message of one direction must satisfy."""
@@ -31,6 +33,7 @@ class Terms:
     @property
     def is_empty(self) -> bool:
         return self.schema is None and not self.parts
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -53,6 +56,7 @@ class Match:
         """Whether some edge is covered by both."""
         pairs = ((self.method, other.method), (self.callee, other.callee), (self.caller, other.caller))
         return all(one is None or two is None or globs_overlap(one, two) for one, two in pairs)
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:

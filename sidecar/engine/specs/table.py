@@ -20,6 +20,7 @@ MAX_CACHED_EDGES = 4_096
 MAX_CACHED_NAME = 256
 """Longest method name that is remembered, in characters."""
 
+
 class SpecTable:
     """The specs in force. Never changes: a reload makes a new one."""
 
@@ -36,6 +37,7 @@ class SpecTable:
     def _find(self, caller: str, callee: str, method: str) -> Spec | None:
         covering = (spec for spec in self._by_specificity if spec.match.covers(caller, callee, method))
         return next(covering, None)
+
 
 def ties(specs: Iterable[Spec]) -> Iterator[tuple[Spec, Spec]]:
     """Pairs that are equally specific and could match the same edge, so that nothing says which is in force."""

@@ -1,0 +1,86 @@
+"""The source of specs: those in force, and those that the files say next."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Literal
+
+from sidecar.engine.specs import Spec, SpecTable
+from sidecar.errors import ConfigError
+from sidecar.spec_files.changes import changes, watched
+from sidecar.spec_files.files import fingerprint
+from sidecar.spec_files.loading import Loading
+
+Outcome = Literal["loaded", "refused"]
+
+OnReload = Callable[[Outcome, str], None]
+"""Told of every reload: what became of it, and how many specs or which mistakes."""
+
+
+def load(paths: Iterable[Path | str]) -> SpecTable:
+    """The specs in files and folders. Raises ConfigError with all mistakes."""
+    return SpecSource(paths).table
+
+
+class SpecSource:
+    """The specs in force, kept up to date with their files. Raises ConfigError where the first load fails."""
+
+    def __init__(self, paths: Iterable[Path | str], *, on_reload: OnReload | None = None) -> None:
+        self._paths = tuple(Path(os.path.abspath(path)) for path in paths)  # noqa: PTH100  # Path.resolve would follow links.
+        self._on_reload = on_reload
+        loading = Loading(self._paths)
+        if loading.mistakes:
+            raise ConfigError(loading.mistakes)
+        self.table = loading.table
+        self._seen = loading.seen
+
+    def match(self, caller: str, callee: str, method: str) -> Spec | None:
+        return self.table.match(caller, callee, method)
+
+    def describe(self) -> list[str]:
+        """A line for each spec, for `check` and `run` to print."""
+        return [f"{'spec':<12}{described(spec)}" for spec in self.table.specs]
+
+    def reload(self) -> bool:
+        """Put what the files say now in force if all of it loads. Returns whether it did."""
+        return self._take(Loading(self._paths))
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Reload when the content of the files changes, until `stop` is set. A failure to watch is never an end."""
+        while not stop.is_set():
+            folders = watched(self._paths, self._seen)
+            await self._refresh()  # what changed before the folders were watched
+            async with aclosing(changes(folders, stop)) as events:
+                async for _ in events:
+                    await self._refresh()
+                    if watched(self._paths, self._seen) != folders:
+                        break
+
+    async def _refresh(self) -> None:
+        if await asyncio.to_thread(fingerprint, self._paths, self._seen) != self._seen:
+            self._take(await asyncio.to_thread(Loading, self._paths))
+
+    def _take(self, loading: Loading) -> bool:
+        self._seen = loading.seen
+        if loading.mistakes:
+            self._tell("refused", str(ConfigError(loading.mistakes)))
+            return False
+        self.table = loading.table
+        self._tell("loaded", f"{len(self.table.specs)} in force")
+        return True
+
+    def _tell(self, outcome: Outcome, detail: str) -> None:
+        if self._on_reload is not None:
+            self._on_reload(outcome, detail)
+
+
+def described(spec: Spec) -> str:
+    """`researcher/v1  * -> researcher /lf.a2a.v1.A2AService/SendMessage, enforce (not served yet: deadline)`."""
+    match = spec.match
+    edge = f"{match.caller or '*'} -> {match.callee or '*'} {match.method or '*'}"
+    inactive = f" (not served yet: {', '.join(spec.inactive)})" if spec.inactive else ""
+    return f"{spec.name}  {edge}, {spec.mode or 'mode of the route'}{inactive}"

@@ -1,0 +1,1 @@
+"""Data that tests and benches read, and the programs that prepare it."""

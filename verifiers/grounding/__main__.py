@@ -1,0 +1,4 @@
+from verifiers import base
+from verifiers.grounding import DESCRIPTION, judge
+
+base.main(DESCRIPTION, judge)
