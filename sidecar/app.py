@@ -10,24 +10,24 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import grpc
-
 from sidecar.checks.spec import SpecCheck
+from sidecar.checks.verification import VerificationCheck, unknown_verifiers
 from sidecar.config import Config, DescriptorKind, Route
 from sidecar.engine.descriptors import Descriptors
-from sidecar.engine.exchange import Side
-from sidecar.engine.lineage import JoinMode, LineageKeeper, LineageSettings
+from sidecar.engine.exchange import Exchange
+from sidecar.engine.finding import Action, Finding
+from sidecar.engine.lineage import LineageKeeper
 from sidecar.engine.pipeline import Engine
 from sidecar.engine.ports import Check, Clock, Reporter
 from sidecar.errors import ConfigError, Mistake, UpstreamError
-from sidecar.proxy.listener import Listener, ListenSettings, ListenTls
+from sidecar.panel import VerifierPanel
+from sidecar.proxy.listener import Listener
 from sidecar.proxy.passage import Way
 from sidecar.proxy.reflection import reflect
 from sidecar.proxy.room import Room, RoomLimits
-from sidecar.proxy.upstream import Upstream, UpstreamSettings, UpstreamTls
+from sidecar.proxy.upstream import Upstream
 from sidecar.spec_files import SpecSource
 from sidecar.stores.memory import MemoryStore
 from sidecar.system import RandomIds, SystemClock
@@ -35,10 +35,21 @@ from sidecar.telemetry.log_reporter import LogReporter
 from sidecar.telemetry.methods import KnownMethods
 from sidecar.telemetry.metrics import MetricsReporter
 from sidecar.telemetry.metrics_server import MetricsServer
+from sidecar.telemetry.panel_metrics import PanelMetrics
 from sidecar.telemetry.sampling import build_sampler
-from sidecar.telemetry.span_record import Server, limits_of
+from sidecar.telemetry.span_record import limits_of
 from sidecar.telemetry.spans import SpanReporter
-from sidecar.telemetry.tracing import TracingSettings, build_exporter, resolve, resource_of
+from sidecar.telemetry.tracing import build_exporter, resolve, resource_of
+from sidecar.wiring import (
+    COMPRESSIONS,
+    lineage_settings,
+    listen_settings,
+    series_limit,
+    server_of,
+    tracing_settings,
+    upstream_settings,
+    verifier_settings,
+)
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +58,6 @@ FLUSH_LIMIT_S = 5.0
 
 REFLECTION_LIMIT_S = 10.0
 REFLECTION_RETRY_S = 5.0
-
-COMPRESSIONS = {
-    "identity": None,
-    "gzip": grpc.Compression.Gzip,
-    "deflate": grpc.Compression.Deflate,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ class App:
         self._specs = SpecSource(config.specs, on_reload=self._specs_reloaded)
         self._spans = self._span_reporter(environ)
         self._logs = LogReporter(clock=clock, exchanges=config.log.exchanges)
+        self._panel = self._verifier_panel(clock)
         lineage = LineageKeeper(
             clock=clock,
             ids=RandomIds(),
@@ -97,7 +103,7 @@ class App:
             clock=clock,
             lineage=lineage,
             specs=self._specs,
-            checks=checks_in_order(),
+            checks=self._checks_in_order(),
             reporters=[self.metrics, self._spans, self._logs, *reporters],
         )
         self._metrics_server: MetricsServer | None = None
@@ -130,7 +136,9 @@ class App:
         """Stop listening at once, let open calls finish within the limit, send the last spans."""
         self.is_ready = False
         limit_s = self.config.drain.timeout_s
+        deadline_s = asyncio.get_running_loop().time() + limit_s
         await asyncio.gather(*(served.listener.drain(limit_s) for served in self.routes))
+        await self._panel.drain(max(deadline_s - asyncio.get_running_loop().time(), 0.0))
         await self._close()
 
     async def _close(self) -> None:
@@ -206,17 +214,35 @@ class App:
         self.metrics.specs_reloaded(outcome)
         log.log(logging.INFO if outcome == "loaded" else logging.ERROR, "specs %s: %s", outcome, detail)
 
-    def _span_reporter(self, environ: Mapping[str, str]) -> SpanReporter:
-        tracing = self.config.tracing
-        settings = TracingSettings(
-            exporter=tracing.exporter,
-            protocol=tracing.protocol,
-            endpoint=tracing.endpoint,
-            queue=tracing.queue,
-            batch=tracing.batch,
-            schedule_delay_s=tracing.schedule_delay_s,
-            export_timeout_s=tracing.export_timeout_s,
+    def _checks_in_order(self) -> list[Check]:
+        """Every check, in the order in which they are asked. The first enforced finding decides what a caller is told.
+
+        The contract comes first: what breaks it is malformed, and no later check should judge, claim or charge for it.
+        Verifiers come last, because asking them costs the most.
+        """
+        verification = VerificationCheck(
+            self._panel, answers_once=self._answers_once, tell=self._tell_late, fail_open=self.metrics.fail_open
         )
+        return [SpecCheck(), verification]
+
+    def _verifier_panel(self, clock: Clock) -> VerifierPanel:
+        names = [verifier.name for verifier in self.config.verifiers]
+        if mistakes := unknown_verifiers(self._specs.table.specs, names):
+            raise ConfigError(mistakes)
+        reporter = PanelMetrics(self.metrics.registry, names, series_limit(self.config))
+        return VerifierPanel(verifier_settings(self.config), clock=clock, reporter=reporter)
+
+    def _answers_once(self, exchange: Exchange) -> bool:
+        method = self.descriptors[exchange.route.name].method(exchange.method)
+        return method is not None and not method.server_streaming
+
+    def _tell_late(self, exchange: Exchange, finding: Finding) -> None:
+        """A verdict that came after its message had moved on."""
+        for reporter in (self.metrics, self._logs):
+            reporter.finding_made(exchange, finding, Action.OBSERVED)
+
+    def _span_reporter(self, environ: Mapping[str, str]) -> SpanReporter:
+        settings = tracing_settings(self.config)
         return SpanReporter(
             build_exporter(settings, environ),
             resource=resource_of(self.config.agent, environ),
@@ -226,14 +252,6 @@ class App:
             servers={route.name: server_of(route) for route in self.config.routes},
             limits=limits_of(environ),
         )
-
-
-def checks_in_order() -> list[Check]:
-    """Every check, in the order in which they are asked. The first enforced finding decides what a caller is told.
-
-    The contract comes first: what breaks it is malformed, and no later check should judge, claim or charge for it.
-    """
-    return [SpecCheck()]
 
 
 def uses_reflection(config: Config) -> bool:
@@ -262,53 +280,3 @@ def load_descriptors(config: Config) -> Descriptors:
     if mistakes:
         raise ConfigError(mistakes)
     return descriptors
-
-
-def lineage_settings(config: Config, environ: Mapping[str, str]) -> LineageSettings:
-    return LineageSettings(
-        keys=tuple((key.id, key.read(environ)) for key in config.lineage.keys),
-        expires_s=config.lineage.expires_s,
-        max_hops=config.lineage.max_hops,
-        join=JoinMode(config.join.mode),
-        window_s=config.join.window_s,
-        max_exchanges=config.join.max_exchanges,
-        unattached_routes=frozenset(route.name for route in config.routes if not route.lineage.attach),
-    )
-
-
-def listen_settings(route: Route) -> ListenSettings:
-    tls = route.listen_tls
-    return ListenSettings(
-        address=route.listen.target,
-        message_bytes=route.limits.message_bytes,
-        metadata_bytes=route.limits.metadata_bytes,
-        tls=ListenTls(tls.cert.read_bytes(), tls.key.read_bytes(), pem(tls.client_ca)) if tls else None,
-    )
-
-
-def upstream_settings(route: Route) -> UpstreamSettings:
-    tls = route.upstream_tls
-    return UpstreamSettings(
-        target=route.upstream.target,
-        connections=route.channels,
-        connect_timeout_s=route.connect_timeout_s,
-        message_bytes=route.limits.message_bytes,
-        metadata_bytes=route.limits.metadata_bytes,
-        compression=COMPRESSIONS[route.compression.upstream] or grpc.Compression.NoCompression,
-        authority=route.authority,
-        tls=UpstreamTls(pem(tls.ca), pem(tls.cert), pem(tls.key), tls.server_name) if tls else None,
-    )
-
-
-def pem(path: Path | None) -> bytes | None:
-    return path.read_bytes() if path is not None else None
-
-
-def server_of(route: Route) -> Server:
-    """Where the callee is reached, as its caller sees it: an inbound route stands in the callee's place."""
-    address = route.listen if route.side is Side.INBOUND else route.upstream
-    return Server(address.host or address.path, address.port or None)
-
-
-def series_limit(config: Config) -> int:
-    return config.metrics.max_series if config.metrics is not None else 0

@@ -80,26 +80,31 @@ def test_every_part_of_the_format_is_read(folder: Path):
     (spec,) = load([folder]).specs
     assert (spec.name, spec.mode, spec.source) == ("researcher/v1", Mode.ENFORCE, "specs/a.yaml")
     assert spec.request.parts[0].required
-    assert spec.inactive == (
-        "request.rules",
-        "response.rules",
-        "errors",
-        "deadline",
-        "idempotency",
-        "task",
-        "resource",
-        "cost",
-        "consistency",
-        "verifiers",
-    )
+    assert spec.inactive == ("deadline", "idempotency", "task", "resource", "cost", "consistency")
 
 
 def test_specs_are_described_for_people(folder: Path):
-    """A line each: the edge, the mode, and what is not served."""
+    """The edge and the mode, then what is kept and what is only declared."""
     write(folder, a_yaml=GOOD, b_yaml="spec: b/v1\nmatch: {}\nmode: observe\ndeadline: 1s\n")
     assert SpecSource([folder]).describe() == [
         "spec        writer/v1  * -> writer *, mode of the route",
-        "spec        b/v1  * -> * *, observe (not served yet: deadline)",
+        "spec        b/v1  * -> * *, observe",
+        "              not active in this version: deadline (1 s)",
+    ]
+
+
+def test_everything_that_a_spec_declares_is_described(folder: Path):
+    """What was understood can be compared with what was meant, before it is in force."""
+    write(folder, a_yaml=FULL)
+    assert SpecSource([folder]).describe() == [
+        "spec        researcher/v1  plan* -> researcher /lf.a2a.v1.A2AService/SendMessage, enforce",
+        "              request: schema, 1 part, 1 rule",
+        "              response: schema, 1 rule",
+        "              errors: INVALID_ARGUMENT, NOT_FOUND",
+        "              verifiers: 2 of grounding, arithmetic within 2 s, observe",
+        "              not active in this version: deadline (30 s), "
+        "idempotency ($.message.messageId for 86400 s, replay), task (machine a2a), resource ($.account.id), "
+        "cost (estimate $0.02), consistency (available)",
     ]
 
 
@@ -226,6 +231,39 @@ BROKEN = [
     (
         "spec: a/v1\nmatch: {}\nrequest: {rules: [{id: a}]}",
         "specs/a.yaml:3 request.rules[0]: found no `expr`; allowed: an expression in CEL, at most 4096 characters",
+    ),
+    (
+        "spec: a/v1\nmatch: {}\nrequest:\n  rules:\n    - {id: a, expr: unknown == 1}",
+        "specs/a.yaml:5 request.rules[0].expr: found \"unknown == 1\": column 1: undeclared reference to 'unknown'; "
+        "allowed: CEL over edge.callee, edge.caller, edge.method, request, sequence",
+    ),
+    (
+        "spec: a/v1\nmatch: {}\nrequest: {rules: [{id: a, expr: 'true', severity: internal}]}",
+        'specs/a.yaml:3 request.rules[0].severity: found "internal"; allowed: error, warning or info',
+    ),
+    (
+        "spec: a/v1\nmatch: {}\ntask: {machine: b2b}",
+        'specs/a.yaml:3 task.machine: found "b2b"; allowed: a2a, or a table with `initial`, `transitions`',
+    ),
+    (
+        "spec: a/v1\nmatch: {}\ntask: {machine: {initial: a, transitions: {a: [b]}, terminal: [b], c: 1}}",
+        'specs/a.yaml:3 task.machine.c: found the unknown key "c"; allowed: initial, transitions, terminal',
+    ),
+    (
+        "spec: a/v1\nmatch: {}\ntask: {machine: {initial: a, transitions: {a: b}, terminal: [b]}}",
+        'specs/a.yaml:3 task.machine.transitions.a: found "b"; allowed: a list of at most 64 states, each once',
+    ),
+    (
+        "spec: a/v1\nmatch: {}\ntask: {machine: {initial: a, transitions: {a: [b]}}}",
+        'specs/a.yaml:3 task.machine.transitions: found the unknown state "b" after "a"; allowed: a state with a row',
+    ),
+    (
+        "spec: a/v1\nmatch: {}\nverifiers: {require: [a], sample: 2}",
+        "specs/a.yaml:3 verifiers.sample: found 2; allowed: a share of messages, 0 to 1",
+    ),
+    (
+        "spec: a/v1\nmatch: {}\nverifiers: {require: [a], quorum: 2}",
+        "specs/a.yaml:3 verifiers.quorum: found 2; allowed: at most the 1 that `require` names",
     ),
     ("spec: a/v1\nspec: b/v1\nmatch: {}", "specs/a.yaml:2 spec: found the key again (first on line 1); allowed: each"),
     ("spec: [", "specs/a.yaml:1: found a YAML error"),
@@ -396,6 +434,12 @@ def test_a_file_by_name_is_a_spec(folder: Path):
     assert mistakes(folder / "list.yaml") == [
         "specs/list.yaml:1: found an array; allowed: a mapping with `spec` and `match`"
     ]
+
+
+def test_the_published_schema_is_the_one_that_specs_are_validated_against():
+    """An editor must complete and refuse what the sidecar does."""
+    published = Path(__file__).parent.parent / "docs" / "spec.schema.json"
+    assert json.loads(published.read_text(encoding="utf-8")) == FORMAT
 
 
 @pytest.mark.parametrize("text", [GOOD, FULL])

@@ -1,8 +1,8 @@
 """The spec check: does each message keep what its edge's spec promises?
 
-Requests, responses and every message of a stream are held to the same terms: a schema for the whole document, and
-schemas for parts of it. What cannot be read is said, not guessed. A message that makes the checking engine fail breaks
-its spec: otherwise whoever finds such a message has found a way round every spec.
+Requests, responses and every message of a stream are held to the same terms: a schema for the whole document, schemas
+for parts of it, and rules over all that is known of the call. What cannot be read is said, not guessed. A message that
+makes the checking engine fail breaks its spec: otherwise whoever finds such a message has found a way round every spec.
 """
 
 from __future__ import annotations
@@ -12,10 +12,22 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Literal
 
-from sidecar.engine.exchange import Exchange
+from sidecar.engine.exchange import Exchange, Origin, Status
 from sidecar.engine.finding import Finding, Severity
 from sidecar.engine.message import JSON, Direction, Message
-from sidecar.engine.specs import MAX_MATCHES, MAX_VIOLATIONS, Keys, Part, Schema, Spec, Terms, pointer_of
+from sidecar.engine.specs import (
+    MAX_MATCHES,
+    MAX_VIOLATIONS,
+    Broken,
+    Facts,
+    Keys,
+    Part,
+    Rules,
+    Schema,
+    Spec,
+    Terms,
+    pointer_of,
+)
 from sidecar.errors import MalformedMessage, Reason
 
 log = logging.getLogger(__name__)
@@ -24,6 +36,9 @@ REASONS = {
     Direction.REQUEST: Reason.REQUEST_SPEC_VIOLATION,
     Direction.RESPONSE: Reason.RESPONSE_SPEC_VIOLATION,
 }
+
+ALWAYS_ALLOWED = frozenset({"OK", "DEADLINE_EXCEEDED"})
+"""The caller sets the deadline, and when it has passed nobody can tell whose clock ended the call."""
 
 
 class SpecCheck:
@@ -42,7 +57,14 @@ class SpecCheck:
             return None
         if not message.is_readable:
             return unreadable(exchange, spec, message.direction)
-        return judged(spec, terms, message)
+        return judged(exchange, spec, terms, message)
+
+    def on_end(self, exchange: Exchange, status: Status) -> Sequence[Finding] | None:
+        """Whether the callee may answer with this code. The answer has been given, so nothing can refuse it."""
+        spec = exchange.spec
+        if spec is None or spec.errors is None or status.origin is not Origin.UPSTREAM:
+            return None
+        return None if status.code in ALWAYS_ALLOWED or status.code in spec.errors else [undeclared(spec, status.code)]
 
 
 def unreadable(exchange: Exchange, spec: Spec, direction: Direction) -> Sequence[Finding] | None:
@@ -57,11 +79,21 @@ def unreadable(exchange: Exchange, spec: Spec, direction: Direction) -> Sequence
     return [Finding(SpecCheck.name, rule, Severity.WARNING, sentence, None, spec.mode, spec.name)]
 
 
-def judged(spec: Spec, terms: Terms, message: Message) -> Sequence[Finding] | None:
+def undeclared(spec: Spec, code: str) -> Finding:
+    """An error that callers were not told to expect."""
+    allowed = ", ".join(["OK", *sorted(spec.errors or ())])
+    sentence = f"{spec.name}: the callee answered {code}; its spec allows {allowed}"
+    evidence = {"keyword": "errors", "code": code}
+    return Finding(
+        SpecCheck.name, "response.errors", Severity.ERROR, sentence, None, spec.mode, spec.name, evidence=evidence
+    )
+
+
+def judged(exchange: Exchange, spec: Spec, terms: Terms, message: Message) -> Sequence[Finding] | None:
     """What one readable message breaks. The common case, nothing, builds no object."""
     direction = message.direction
     try:
-        return list(islice(broken_terms(spec, terms, direction, message.document), MAX_VIOLATIONS)) or None
+        return list(islice(broken_terms(exchange, spec, terms, message), MAX_VIOLATIONS)) or None
     except MalformedMessage:
         return [malformed(spec, direction)]
     except Exception as error:
@@ -81,11 +113,53 @@ def unjudged(spec: Spec, direction: Direction, error: Exception) -> Finding:
     return Finding(SpecCheck.name, rule, Severity.INTERNAL, sentence, REASONS[direction], spec.mode, spec.name)
 
 
-def broken_terms(spec: Spec, terms: Terms, direction: Direction, document: JSON) -> Iterator[Finding]:
+def broken_terms(exchange: Exchange, spec: Spec, terms: Terms, message: Message) -> Iterator[Finding]:
+    direction, document = message.direction, message.document
     if terms.schema is not None:
         yield from broken_schema(spec, direction, f"{direction}.schema", terms.schema, document, ())
     for part in terms.parts:
         yield from broken_part(spec, direction, part, document)
+    if terms.rules is not None:
+        yield from broken_rules(exchange, spec, terms.rules, message)
+
+
+def broken_rules(exchange: Exchange, spec: Spec, rules: Rules, message: Message) -> Iterator[Finding]:
+    for broken in rules.broken(facts_of(exchange, message)):
+        yield rule_violation(spec, message.direction, broken)
+
+
+def facts_of(exchange: Exchange, message: Message) -> Facts:
+    """What rules may look at. A response is judged beside the last request; {} where that has not come or is unread."""
+    documents, size_bytes = {f"{message.direction}": message.document}, message.size_bytes
+    if message.direction is Direction.RESPONSE:
+        documents["request"] = document_of(exchange.last_request)
+        size_bytes += exchange.last_request.size_bytes if exchange.last_request else 0
+    edge = (exchange.caller, exchange.callee, exchange.method)
+    return Facts(message.direction, documents, edge, message.sequence, size_bytes)
+
+
+def document_of(request: Message | None) -> JSON:
+    if request is None or not request.is_readable:
+        return {}
+    try:
+        return request.document
+    except MalformedMessage:
+        return {}  # the request's own terms say so
+
+
+def rule_violation(spec: Spec, direction: Direction, broken: Broken) -> Finding:
+    """`researcher/v1: response breaks the rule same-context: the answer belongs to another context`."""
+    is_refused = broken.severity in (Severity.ERROR, Severity.INTERNAL)
+    return Finding(
+        check=SpecCheck.name,
+        rule=broken.rule,
+        severity=broken.severity,
+        message=f"{spec.name}: {direction} {broken.sentence}",
+        reason=REASONS[direction] if is_refused else None,
+        mode=spec.mode,
+        spec=spec.name,
+        evidence={"keyword": broken.keyword},
+    )
 
 
 def broken_part(spec: Spec, direction: Direction, part: Part, document: JSON) -> Iterator[Finding]:

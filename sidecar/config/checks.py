@@ -16,6 +16,15 @@ from sidecar.units import MICRO_USD, BadValue, count, parse_usd, ratio, seconds
 Usd = Annotated[Decimal, BeforeValidator(parse_usd)]
 
 
+class Breaker(Section):
+    """When a verifier that keeps failing is no longer asked."""
+
+    failures: Annotated[int, count(1, 1000)] = 5
+    """Failures in a row after which it is skipped."""
+    cooldown_s: Annotated[float, seconds("1s", "1h")] = Field(default=30.0, alias="cooldown")
+    """Seconds until it is tried again, with one question."""
+
+
 class Verifier(Section):
     """An independent agent that judges what passes."""
 
@@ -31,6 +40,8 @@ class Verifier(Section):
     """What an inconclusive verdict means where it is enforced: open lets the call pass, closed refuses it."""
     tls: UpstreamTls | None = None
     """TLS towards it. Left out: plain text."""
+    breaker: Breaker = Breaker()
+    """When it is skipped, so that calls do not wait for a verifier that is away."""
 
 
 class Loops(Section):

@@ -106,7 +106,7 @@ class Config(Section):
     @property
     def inactive(self) -> tuple[str, ...]:
         """Sections that the operator wrote and that this version validates but does not serve."""
-        sections = ("verifiers", "loops", "budgets", "journal", "admin")
+        sections = ("loops", "budgets", "journal", "admin")
         said = [name for name in sections if name in self.model_fields_set and getattr(self, name)]
         return (*said, *(("store",) if self.store.scheme != "memory" else ()))
 

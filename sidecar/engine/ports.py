@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from sidecar.engine.exchange import Side
     from sidecar.engine.finding import Finding
     from sidecar.engine.specs import Spec
+    from sidecar.engine.specs.spec import PanelTerms
+    from sidecar.engine.verdict import Evidence, Opinion, PanelVerdict
 
 
 class Clock(Protocol):
@@ -56,6 +58,35 @@ class Specs(Protocol):
         """The most specific spec for an edge, or None."""
 
 
+class Panel(Protocol):
+    """Independent verifiers, asked in parallel under one deadline. It never raises for what a verifier does."""
+
+    def may_refuse(self, terms: PanelTerms) -> bool:
+        """Whether any of the verifiers that `terms` requires is more than an observer."""
+
+    async def ask(self, evidence: Evidence, terms: PanelTerms, tell: TellVerdict) -> PanelVerdict:
+        """The verdict of those that count, within the deadline.
+
+        Verifiers in observe keep nobody waiting: `tell` hears of them afterwards, as for `ask_later`.
+        """
+
+    def ask_later(self, evidence: Evidence, terms: PanelTerms, tell: TellVerdict) -> None:
+        """Ask all of them beside the call. `tell` is called exactly once, with None where there was no room or time."""
+
+
+class PanelReporter(Protocol):
+    """Watches a panel and can never fail it."""
+
+    def opinion_given(self, opinion: Opinion) -> None:
+        """One verifier was asked, or skipped."""
+
+    def dissented(self, opinion: Opinion) -> None:
+        """A verdict that differs from its panel's."""
+
+    def breaker_changed(self, verifier: str, is_open: bool) -> None:
+        """A verifier is skipped from now on, or asked again."""
+
+
 class Check(Protocol):
     """One behaviour of the engine. Implement at least one hook; a check that has none is a startup error.
 
@@ -82,3 +113,6 @@ class Reporter(Protocol):
 
 
 Findings = Iterable["Finding"] | None
+
+TellVerdict = Callable[["PanelVerdict | None"], None]
+"""Hears of a verdict that came after its message had moved on; None where it never will."""

@@ -4,6 +4,7 @@
 - *loading*: one attempt to read everything. All of it loads or nothing does, and all mistakes are said at once, each
   with its file, line and path.
 - *format*: what a spec file may say, as a JSON Schema that editors complete specs by (`spec_format.json`).
+- *describing*: what was understood, in lines for people.
 - *changes*: when it is time to compare the files with what was read.
 
 Read are `.yaml`, `.yml` and `.json` files; in a folder, what has the key `spec` or `match` is a spec, and what has

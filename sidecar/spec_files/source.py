@@ -12,6 +12,7 @@ from typing import Literal
 from sidecar.engine.specs import Spec, SpecTable
 from sidecar.errors import ConfigError
 from sidecar.spec_files.changes import changes, watched
+from sidecar.spec_files.describing import described
 from sidecar.spec_files.files import fingerprint
 from sidecar.spec_files.loading import Loading
 
@@ -42,8 +43,8 @@ class SpecSource:
         return self.table.match(caller, callee, method)
 
     def describe(self) -> list[str]:
-        """A line for each spec, for `check` and `run` to print."""
-        return [f"{'spec':<12}{described(spec)}" for spec in self.table.specs]
+        """A line for each spec, and below it what it promises, for `check` and `run` to print."""
+        return [line for spec in self.table.specs for line in described(spec)]
 
     def reload(self) -> bool:
         """Put what the files say now in force if all of it loads. Returns whether it did."""
@@ -76,11 +77,3 @@ class SpecSource:
     def _tell(self, outcome: Outcome, detail: str) -> None:
         if self._on_reload is not None:
             self._on_reload(outcome, detail)
-
-
-def described(spec: Spec) -> str:
-    """`researcher/v1  * -> researcher /lf.a2a.v1.A2AService/SendMessage, enforce (not served yet: deadline)`."""
-    match = spec.match
-    edge = f"{match.caller or '*'} -> {match.callee or '*'} {match.method or '*'}"
-    inactive = f" (not served yet: {', '.join(spec.inactive)})" if spec.inactive else ""
-    return f"{spec.name}  {edge}, {spec.mode or 'mode of the route'}{inactive}"

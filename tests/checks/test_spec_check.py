@@ -10,12 +10,13 @@ import pytest
 
 from sidecar.checks.spec import SpecCheck
 from sidecar.engine import policy
-from sidecar.engine.exchange import Arrival, Exchange, Mode, Route, Side
+from sidecar.engine.exchange import Arrival, Exchange, Mode, Origin, Route, Side, Status
 from sidecar.engine.finding import Finding, Forward, Reject, Severity
 from sidecar.engine.lineage import LineageKeeper
 from sidecar.engine.message import NO_NAMES, Direction, Message, Names
 from sidecar.engine.pipeline import Engine
 from sidecar.engine.specs import MAX_MATCHES, Match, Spec, SpecTable, compile_spec
+from sidecar.engine.specs.cel import Expression
 from sidecar.errors import MalformedMessage, Reason
 from sidecar.stores.memory import MemoryStore
 from sidecar.testing import CountingIds, EveryTrace, ManualClock
@@ -284,3 +285,133 @@ def test_the_check_matches_edges_by_its_table():
     """What the engine pins is what the table says."""
     assert SpecTable([spec()]).match("anyone", "researcher", METHOD) is not None
     assert spec().match == Match(callee="researcher")
+
+
+def rule(expression: str, **more: Any) -> dict[str, Any]:
+    return {"id": "it", "expr": expression, **more}
+
+
+SAME_CONTEXT = rule("response.contextId == request.contextId", message="the answer is about something else")
+
+
+async def test_a_broken_rule_refuses_in_the_words_of_its_author():
+    """The rule's own message tells people what to do; its id tells machines."""
+    running, exchange = await exchange_with(spec(request={"rules": [rule("request.n > 1", message="n is too small")]}))
+    decision = await running.message(exchange, message({"n": 1}))
+    assert isinstance(decision, Reject)
+    assert exchange.findings == [
+        Finding(
+            check="spec",
+            rule="request.rules.it",
+            severity=Severity.ERROR,
+            message="researcher/v1: request breaks the rule it: n is too small",
+            reason=Reason.REQUEST_SPEC_VIOLATION,
+            mode=None,
+            spec="researcher/v1",
+            evidence={"keyword": "false"},
+        )
+    ]
+
+
+@pytest.mark.parametrize(("context", "is_refused"), [("c", False), ("d", True)])
+async def test_a_response_is_judged_beside_its_request(context: str, is_refused: bool):
+    """The engine keeps the last request for this."""
+    running, exchange = await exchange_with(spec(response={"rules": [SAME_CONTEXT]}))
+    await running.message(exchange, message({"contextId": "c"}))
+    decision = await running.message(exchange, message({"contextId": context}, RESPONSE))
+    assert isinstance(decision, Reject) is is_refused
+    assert not is_refused or decision.message.endswith("breaks the rule it: the answer is about something else")
+
+
+@pytest.mark.parametrize("request_bytes", [None, b"no json"])
+async def test_a_response_without_a_readable_request_sees_an_empty_one(request_bytes: bytes | None):
+    """`has()` can guard it; a rule that needs the request is broken without it."""
+    guarded = rule("!has(request.contextId) || response.contextId == request.contextId")
+    running, exchange = await exchange_with(
+        spec(mode="observe", response={"rules": [guarded, {**SAME_CONTEXT, "id": "b"}]})
+    )
+    if request_bytes is not None:
+        await running.message(exchange, Message(REQUEST, 0, request_bytes, JsonCodec()))
+    await running.message(exchange, message({"contextId": "c"}, RESPONSE))
+    assert [(finding.rule, finding.evidence["keyword"]) for finding in exchange.findings] == [
+        ("response.rules.b", "unevaluated")
+    ]
+
+
+@pytest.mark.parametrize(("severity", "is_refused"), [("error", True), ("warning", False), ("info", False)])
+async def test_only_an_error_asks_for_a_refusal(severity: str, is_refused: bool):
+    """A rule can be tried out as a warning on an edge that enforces."""
+    running, exchange = await exchange_with(spec(request={"rules": [rule("false", severity=severity)]}))
+    decision = await running.message(exchange, message({}))
+    assert isinstance(decision, Reject) is is_refused
+    assert [finding.severity for finding in exchange.findings] == [severity]
+
+
+async def test_a_rule_at_its_bound_is_refused_as_our_own_limit():
+    """Severity internal says that the limit is ours; the refusal is the one of a violation."""
+    running, exchange = await exchange_with(
+        spec(request={"rules": [rule("request.a.all(x, request.a.all(y, x == y))")]})
+    )
+    decision = await running.message(exchange, message({"a": [1] * 500}))
+    assert isinstance(decision, Reject)
+    assert [(finding.rule, finding.severity, finding.reason) for finding in exchange.findings] == [
+        ("request.rules.it", Severity.INTERNAL, Reason.REQUEST_SPEC_VIOLATION)
+    ]
+
+
+async def test_no_rule_is_evaluated_twice(monkeypatch: pytest.MonkeyPatch):
+    """Twenty rules, three messages of a stream and their request: each rule once a message."""
+    evaluated: list[str] = []
+    holds = Expression.holds
+
+    def counted(self: Expression, activation: Any) -> bool:
+        evaluated.append(self.text)
+        return holds(self, activation)
+
+    monkeypatch.setattr(Expression, "holds", counted)
+    requests = [{"id": f"q{n}", "expr": f"request.n >= {n}"} for n in range(10)]
+    responses = [{"id": f"r{n}", "expr": f"response.n + request.n >= {n}"} for n in range(10)]
+    running, exchange = await exchange_with(spec(request={"rules": requests}, response={"rules": responses}))
+    await running.message(exchange, message({"n": 20}))
+    for sequence in range(3):
+        await running.message(exchange, message({"n": 1}, RESPONSE, sequence))
+    assert exchange.findings == []
+    assert sorted(evaluated) == sorted([r["expr"] for r in requests] + 3 * [r["expr"] for r in responses])
+
+
+async def test_rules_see_the_place_of_a_message_in_its_stream():
+    """The first message of a stream may have to be of another kind than those that follow."""
+    running, exchange = await exchange_with(spec(response={"rules": [rule("sequence > 0 || has(response.task)")]}))
+    assert isinstance(await running.message(exchange, message({"task": {}}, RESPONSE, 0)), Forward)
+    assert isinstance(await running.message(exchange, message({"update": {}}, RESPONSE, 1)), Forward)
+
+
+@pytest.mark.parametrize(
+    ("code", "origin", "is_found"),
+    [
+        ("OK", Origin.UPSTREAM, False),
+        ("NOT_FOUND", Origin.UPSTREAM, False),
+        ("UNKNOWN", Origin.UPSTREAM, True),
+        ("CANCELLED", Origin.UPSTREAM, True),
+        ("DEADLINE_EXCEEDED", Origin.UPSTREAM, False),
+        ("CANCELLED", Origin.DOWNSTREAM, False),
+        ("DEADLINE_EXCEEDED", Origin.DOWNSTREAM, False),
+        ("UNAVAILABLE", Origin.SIDECAR, False),
+    ],
+)
+async def test_an_error_that_was_not_declared_is_a_finding(code: str, origin: Origin, is_found: bool):
+    """The callee's own codes only, and after the fact: the caller has its answer."""
+    running, exchange = await exchange_with(spec(errors=["NOT_FOUND", "INVALID_ARGUMENT"]))
+    await running.end(exchange, Status(code, "", origin))
+    expected = f"researcher/v1: the callee answered {code}; its spec allows OK, INVALID_ARGUMENT, NOT_FOUND"
+    assert [(finding.rule, finding.severity, finding.reason, finding.message) for finding in exchange.findings] == (
+        [("response.errors", Severity.ERROR, None, expected)] if is_found else []
+    )
+
+
+async def test_without_an_error_contract_every_code_is_allowed():
+    """An empty list allows none."""
+    for declared, count in ((None, 0), ([], 1)):
+        running, exchange = await exchange_with(spec(**({} if declared is None else {"errors": declared})))
+        await running.end(exchange, Status("UNKNOWN"))
+        assert len(exchange.findings) == count

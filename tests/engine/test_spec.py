@@ -249,8 +249,10 @@ def test_parts_know_their_rule():
 
 def test_what_is_not_served_yet_is_named():
     """A promise that nobody checks must be visible to whoever made it."""
-    spec = compiled(request={"rules": []}, response={"rules": []}, deadline="1s", verifiers={}, errors=[])
-    assert spec.inactive == ("request.rules", "response.rules", "errors", "deadline", "verifiers")
+    spec = compiled(
+        request={"rules": []}, deadline="1s", verifiers={"require": ["a"]}, errors=[], consistency="available"
+    )
+    assert spec.inactive == ("deadline", "consistency")
     assert compiled(request={"schema": True}).inactive == ()
 
 

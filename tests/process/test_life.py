@@ -65,6 +65,26 @@ def test_sigterm_lets_open_calls_finish_and_exits_with_0():
         assert "stopped" in program.printed
 
 
+def test_calls_that_outlive_the_drain_are_ended_and_the_exit_code_is_0(tmp_path: Path):
+    """A stream that never stops may not keep the process for ever."""
+    path = tmp_path / "sidecar.yaml"
+    with agent() as (_, upstream):
+        path.write_text(
+            f"agent: worker\nroutes: [{{listen: '127.0.0.1:0', upstream: '127.0.0.1:{upstream}'}}]\n"
+            "metrics: {listen: '127.0.0.1:0'}\ntracing: {exporter: none}\ndrain: {timeout: 300ms}\n"
+        )
+        program = Program("-m", "sidecar", "run", "-c", str(path))
+        port = int(program.read_until(r"listening +inbound on 127\.0\.0\.1:(\d+)"))
+        program.read_until("^ready")
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stream = channel.stream_stream("/t.Agent/Ticks")(iter(()), timeout=30)
+            assert next(stream) == b"tick"
+            program.terminate()
+            error_of(lambda: drained(stream))
+        assert program.wait(10) == 0
+        program.close()
+
+
 def test_killed_agent_in_mid_stream_is_unavailable_at_once():
     """The caller learns it from the status, not from a time-out; and a restarted agent is served again."""
     with agent() as (worker, upstream), sidecar(upstream) as (_, port):

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-_NUMBERED = re.compile(r"(?<![\w\]])\[(\d{1,3}(?:\s?[,–-]\s?\d{1,3}){0,8})\](?![(:])|(?<=[\w.,\]])\[(\d{1,3}(?:\s?[,–-]\s?\d{1,3}){0,8})\](?![(:\w])")
+_NUMBERED = re.compile(
+    r"(?<![\w\]])\[(\d{1,3}(?:\s?[,\u2013-]\s?\d{1,3}){0,8})\](?![(:])|(?<=[\w.,\]])\[(\d{1,3}(?:\s?[,\u2013-]\s?\d{1,3}){0,8})\](?![(:\w])"
+)
 _LABELLED = re.compile(r"\[([A-Z][A-Za-z]{0,9}[-_ ]?\d{1,4})\](?![(:])")
 _AUTHOR = re.compile(
-    r"\(((?:van |de |von )?[A-Z][^\W\d_]+(?:[-’'][A-Z][^\W\d_]+)?)(?:,? et al\.?| (?:and|&) [A-Z][^\W\d_]+)?,? [12]\d{3}[a-z]?\)"
+    r"\(((?:van |de |von )?[A-Z][^\W\d_]+(?:[-\u2019'][A-Z][^\W\d_]+)?)(?:,? et al\.?| (?:and|&) [A-Z][^\W\d_]+)?,? [12]\d{3}[a-z]?\)"
 )
-_LISTED = re.compile(r"^\s*(?:[-*]\s*)?(?:\[(\d{1,3})\]:?|(\d{1,3})[.)])\s+\S", re.MULTILINE)
+_LISTED = re.compile(r"^[ \t]{0,8}(?:[-*][ \t]{0,4})?(?:\[(\d{1,3})\]:?|(\d{1,3})[.)])[ \t]{1,4}\S", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,12 @@ def read(text: str) -> Iterator[Citation]:
     for match in _LABELLED.finditer(text):
         yield Citation(match.start(), match.end(), match.group(), label=match[1])
     for match in _AUTHOR.finditer(text):
-        yield Citation(match.start(), match.end(), match[1], author=match[1])
+        yield Citation(match.start(1), match.end(1), match[1], author=match[1])
 
 
 def _numbers(text: str) -> Iterator[int]:
     for part in text.split(","):
-        first, _, last = (end.strip() for end in part.replace("–", "-").partition("-"))
+        first, _, last = (end.strip() for end in part.replace("\u2013", "-").partition("-"))
         yield from (int(end) for end in (first, last) if end)
 
 

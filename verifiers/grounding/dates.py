@@ -1,4 +1,4 @@
-"""Dates and times of day in text, as far as they are stated: a year, a month of a year, a day of a month, a whole date."""
+"""Dates and times of day in text, as far as they are stated: a month of a year, a day of a month, a whole date."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MONTH_NUMBERS = {name: number for number, name in enumerate(_MONTHS, 1)}
 _MONTH_NUMBERS |= {name[:3]: number for name, number in _MONTH_NUMBERS.items()} | {"sept": 9}
 _MONTH = rf"(?P<month>(?:{'|'.join(_MONTHS)})\b|(?:jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec)\b\.?)"
 _DAY = r"(?P<day>[0-3]?\d)(?:st|nd|rd|th)?"
-_JOIN = r"(?:\s?[-–—]\s?| to | and | until | through )"
+_JOIN = r"(?:\s?[-\u2013\u2014]\s?| to | and | until | through )"
 _YEAR = r"(?P<year>[12]\d{3})(?!\d)"
 _PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE)

@@ -13,14 +13,16 @@ from verifiers.grounding.units import Unit
 _DIGITS = re.compile(
     r"(?<![\w])(?<!\d[.,])"
     r"(?:\d{1,3}(?:,\d{3}){1,6}(?:\.\d{1,12})?|\d{1,3}(?:\.\d{3}){2,6}(?:,\d{1,12})?|\d{1,3}\.\d{3},\d{1,12}"
-    r"|\d{1,3}(?:[\u00a0\u202f\u2009'’]\d{3}){1,6}(?:[.,]\d{1,12})?|\d{1,18}(?:[.,]\d{1,12})?)(?!\d)"
+    r"|\d{1,3}(?:[ \u00a0\u202f\u2009'\u2019]\d{3}){1,6}(?:[.,]\d{1,12})?|\d{1,18}(?:[.,]\d{1,12})?)(?!\d)"
 )
 _SUFFIX = re.compile(
     r"(?P<ordinal>st\b|nd\b|rd\b|th\b)?(?:[ \u00a0-]?(?P<scale>thousand|million|billion|trillion|bn|mn|k|K|M|B)\b)?"
     r"(?:[ \u00a0-]?(?P<unit>%|per ?cent\b|°\s?[CFcf]\b|[kK]m/h\b|[kKcm]?m[²2]\b|[^\W\d_]{1,24}\b|[€£¥$]))?"
 )
-_BEFORE = re.compile(r"(?P<sign>[-−+])?(?:US|A|C)?(?P<currency>[$€£¥]|(?:USD|EUR|GBP|JPY)\s?)?(?P<late>[-−+])?$")
-_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()  # noqa: E501 - one table reads better whole
+_BEFORE = re.compile(
+    r"(?P<sign>[-\u2212+])?(?:US|A|C)?(?P<currency>[$€£¥]|(?:USD|EUR|GBP|JPY)\s?)?(?P<late>[-\u2212+])?$"
+)
+_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _ORDINALS = "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 WORD_VALUES = {word: value for value, word in enumerate(_ONES)} | {word: 20 + 10 * i for i, word in enumerate(_TENS)}
@@ -30,7 +32,17 @@ _WORDS = re.compile(
     rf"(?P<hundred>[- ]hundred\b)?",
     re.IGNORECASE,
 )
-_SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12, "bn": 1e9, "mn": 1e6, "k": 1e3, "m": 1e6, "b": 1e9}  # noqa: E501 - one table reads better whole
+_SCALES = {
+    "thousand": 1e3,
+    "million": 1e6,
+    "billion": 1e9,
+    "trillion": 1e12,
+    "bn": 1e9,
+    "mn": 1e6,
+    "k": 1e3,
+    "m": 1e6,
+    "b": 1e9,
+}
 _HEDGE = re.compile(
     r"(?:about|around|roughly|nearly|almost|over|under|approximately|approx\.?|some|circa|than|least|most|close to|~|≈)\s?"
     r"(?:an? |[$€£¥])?$",
@@ -103,7 +115,7 @@ def _sign(text: str, start: int, before: re.Match[str]) -> bool:
     """A minus is a sign after a space or at the start; between digits or words it joins."""
     sign = before["sign"] or before["late"]
     at = start - len(before.group())
-    return sign in ("-", "−") and (at == 0 or text[at - 1] in " \n\t(:|,")
+    return sign in ("-", "\u2212") and (at == 0 or text[at - 1] in " \n\t(:|,")
 
 
 def _suffix(text: str, end: int) -> tuple[float, Unit | None, str, bool, int]:
@@ -119,7 +131,8 @@ def _suffix(text: str, end: int) -> tuple[float, Unit | None, str, bool, int]:
 @lru_cache(maxsize=4096)
 def plain(digits: str) -> tuple[float, float]:
     """Value and step of digits with separators. A comma before exactly three digits groups thousands; before one, two
-    or more than three it is a decimal comma."""
+    or more than three it is a decimal comma.
+    """
     whole, point, fraction = _split(digits)
     whole = re.sub(r"\D", "", whole)
     return float(f"{whole}.{fraction or 0}"), 10.0 ** -len(fraction) if point else 1.0

@@ -29,7 +29,7 @@ class Mentions:
 def read(text: str) -> Mentions:
     found, bare = references.read(text)
     markers = list(citations.read(bare))
-    bare = references.blank(bare, sorted((m.start, m.end) for m in markers if not m.author))
+    bare = references.blank(bare, sorted((m.start, m.end) for m in markers))
     days = dates.read(bare)
     bare = references.blank(bare, sorted((day.start, day.end) for day in days))
     times = dates.times(bare)

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from verifiers.grounding import sentences
 from verifiers.grounding.sentences import Sentence
 
-_CAPITAL = r"[A-ZÀ-ÖØ-Þ][^\W_]*(?:[-'’.&][^\W_]+)*"
-_RUN = re.compile(rf"(?<![\w@#/'’-]){_CAPITAL}(?:(?: (?:of|the|de|da|del|di|van|von|der|den|la|le|al|bin|ibn|and|&|for)){{0,2}} {_CAPITAL})*")
+_CAPITAL = r"[A-ZÀ-ÖØ-Þ][^\W_]*(?:[-'\u2019.&][^\W_]+)*"
+_RUN = re.compile(
+    rf"(?<![\w@#/'\u2019-]){_CAPITAL}(?:(?: (?:of|the|de|da|del|di|van|von|der|den|la|le|al|bin|ibn|and|&|for)){{0,2}} {_CAPITAL})*"
+)
 _JOINERS = frozenset("of the de da del di van von der den la le al bin ibn and & for".split())
 _COMMON = frozenset(
     "i january february march april may june july august september october november december monday tuesday wednesday"
@@ -44,7 +46,7 @@ def read(sentence: Sentence) -> Iterator[Name]:
     text = sentence.text
     if _is_heading(text):
         return
-    opener = len(text) - len(text.lstrip(" \n\t\"“‘'(*_-•>#[.0123456789)"))
+    opener = len(text) - len(text.lstrip(" \n\t\"“\u2018'(*_-•>#[.0123456789)"))
     for match in _RUN.finditer(text):
         name = _name(match, opener, text)
         if name:
@@ -53,7 +55,9 @@ def read(sentence: Sentence) -> Iterator[Name]:
 
 def _name(match: re.Match[str], opener: int, text: str) -> Name | None:
     parts = match.group().split(" ")
-    if match.start() <= opener or text[max(0, match.start() - 2) : match.start()].strip(" (*_")[-1:] in tuple(":\"“‘|"):
+    if match.start() <= opener or text[max(0, match.start() - 2) : match.start()].strip(" (*_")[-1:] in tuple(
+        ':"“\u2018|'
+    ):
         parts = parts[1:]
     known = tuple(word for part in parts if (word := _bare(part)) and _counts(word))
     if not known or _is_shouting(parts):
@@ -63,7 +67,7 @@ def _name(match: re.Match[str], opener: int, text: str) -> Name | None:
 
 
 def _bare(part: str) -> str:
-    return "" if part in _JOINERS else re.sub(r"['’]s?$", "", part).strip(".")
+    return "" if part in _JOINERS else re.sub(r"['\u2019]s?$", "", part).strip(".")
 
 
 def _counts(word: str) -> bool:
@@ -85,7 +89,7 @@ def _is_heading(text: str) -> bool:
     line = text.strip()
     if line.startswith("#") or line.endswith(":"):
         return True
-    if line[-1:] in ".!?;,)\"”" or "|" in line:
+    if line[-1:] in '.!?;,)"”' or "|" in line:
         return False
     tokens = [word for word in sentences.words(line) if word not in _JOINERS]
     return len(tokens) <= 10 and sum(word[0].isupper() for word in tokens) >= 0.8 * len(tokens)

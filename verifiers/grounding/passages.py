@@ -142,7 +142,7 @@ def _side_of(place: _Place, trust_response: bool) -> str:
     if place.side == "history":
         return "sources" if "user" in role else "earlier"
     is_excerpt = place.in_data and "text" in place.node and "source" in place.node
-    if place.side == "answer" and (is_excerpt and trust_response or "user" in role and not place.in_data):
+    if place.side == "answer" and ((is_excerpt and trust_response) or ("user" in role and not place.in_data)):
         return "sources"
     return place.side
 
@@ -152,7 +152,7 @@ def _is_skipped(key: str, child: Any, place: _Place, side: str) -> bool:
         return not place.in_data and key in PROTOCOL_KEYS and key not in ("metadata", "url", "uri", "name")
     if place.in_data:
         return key in MACHINE_KEYS or _camel(key) in MACHINE_KEYS
-    return key in PROTOCOL_KEYS and not isinstance(child, Mapping | list) or key in ("metadata", "extensions")
+    return (key in PROTOCOL_KEYS and not isinstance(child, Mapping | list)) or key in ("metadata", "extensions")
 
 
 def _camel(key: str) -> str:

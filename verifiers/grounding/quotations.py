@@ -12,7 +12,7 @@ _QUOTED = re.compile(
     r"(?<![\w\"])\"(?=\S)([^\"\n]{8,1000}?)(?<=\S)\"(?!\w)|“([^“”]{8,1000})”|«\s?([^«»]{8,1000}?)\s?»|„([^„“”]{8,1000})[“”]"
 )
 _GAP = re.compile(r"\[[^\]]{0,60}\]|\.\.\.|…")
-_LOOSE = re.compile(r"[\s\"“”„«»'‘’`*_]+")
+_LOOSE = re.compile(r"[\s\"“”„«»'\u2018\u2019`*_]+")
 MIN_WORDS = 4
 """Fewer words in quotation marks are a term or irony as often as a quotation."""
 
@@ -30,7 +30,7 @@ def read(text: str) -> Iterator[Quotation]:
         body = next(group for group in match.groups() if group)
         words = sentences.words(body)
         if len(words) >= MIN_WORDS:
-            pieces = tuple(piece for part in _GAP.split(body) if (piece := normal(part).strip(" .,;:!?-–—")))
+            pieces = tuple(piece for part in _GAP.split(body) if (piece := normal(part).strip(" .,;:!?-\u2013\u2014")))
             yield Quotation(match.start(), pieces, words[0])
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_TRAILING = ".,;:!?)]}>'\"”’*_`|"
+_TRAILING = ".,;:!?)]}>'\"”\u2019*_`|"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +21,22 @@ class Reference:
 
 
 _URL = re.compile(r"(?:https?://|(?<![\w@.])www\.)[^\s<>\"”“|`]{1,2000}", re.IGNORECASE)
-_BARE = re.compile(r"(?<![\w@./-])(?:[a-z0-9-]{1,63}\.){1,4}(?:com|org|net|edu|gov|int|io|dev|eu|uk|de|fr|ch)/[^\s<>\"”“|`]{1,500}", re.IGNORECASE)  # noqa: E501 - one pattern
+_BARE = re.compile(
+    r"(?<![\w@./-])(?:[a-z0-9-]{1,63}\.){1,4}(?:com|org|net|edu|gov|int|io|dev|eu|uk|de|fr|ch)/[^\s<>\"”“|`]{1,500}",
+    re.IGNORECASE,
+)
 _DOI = re.compile(r"(?<![\w/.])(?:doi:\s?)?10\.\d{4,9}/[^\s<>\"”“|`]{1,200}", re.IGNORECASE)
 _ARXIV = re.compile(r"\barxiv:\s?\d{4}\.\d{4,5}(?:v\d{1,2})?", re.IGNORECASE)
 _ISBN = re.compile(r"\bISBN(?:-1[03])?:?\s?[\d][\d -]{8,16}[\dXx]\b", re.IGNORECASE)
-_UUID = re.compile(r"(?<![0-9a-f-])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9a-f-])", re.IGNORECASE)
+_UUID = re.compile(
+    r"(?<![0-9a-f-])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9a-f-])", re.IGNORECASE
+)
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,5}", re.IGNORECASE)
 _TICKET = re.compile(r"(?<![\w-])[A-Z][A-Z0-9]{1,9}(?:-[A-Z0-9]{1,10}){0,3}-\d{1,10}(?![\w])")
 _HASH = re.compile(r"(?<![\w-])(?=[0-9a-f]{0,15}[a-f])(?=[a-f]{0,15}\d)[0-9a-f]{8,64}(?![\w-])")
-_VERSION = re.compile(r"(?<![\w.])v?\d{1,5}(?:\.\d{1,5}){2,3}(?:-(?:rc|beta|alpha)\.?\d{1,3})?(?![\w.]\d)|(?<![\w.])v\d{1,4}(?:\.\d{1,4})?\b")
+_VERSION = re.compile(
+    r"(?<![\w.])v?\d{1,5}(?:\.\d{1,5}){2,3}(?:-(?:rc|beta|alpha)\.?\d{1,3})?(?![\w.]\d)|(?<![\w.])v\d{1,4}(?:\.\d{1,4})?\b"
+)
 _IDENTIFIERS = (_DOI, _ARXIV, _ISBN, _UUID, _EMAIL, _TICKET, _HASH, _VERSION)
 
 

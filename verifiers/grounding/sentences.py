@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-_BREAK = re.compile(r"[.!?]+[\"”’)\]*_]{0,3}(?=\s+[\"“(\[*_]{0,3}[A-Z0-9])|\n\s*\n|\n(?=\s*[^\sa-z])|;\s")
-_ABBREVIATION = re.compile(r"(?:\b(?:dr|mr|mrs|ms|prof|st|no|vs|inc|ltd|co|fig|approx|gen|col|sr|jr|e\.g|i\.e|[a-z])\.)$", re.IGNORECASE)
-_WORD = re.compile(r"[^\W\d_](?:[^\W_]|[-'’](?=[^\W_]))*")
+_BREAK = re.compile(
+    r"[.!?]+[\"”\u2019)\]*_]{0,3}(?=\s{1,4}[\"“(\[*_]{0,3}[A-Z0-9])|\n[ \t\r]{0,20}\n|\n(?=[ \t]{0,20}[^\sa-z])|;\s"
+)
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:dr|mr|mrs|ms|prof|st|no|vs|inc|ltd|co|fig|approx|gen|col|sr|jr|e\.g|i\.e|[a-z])\.)$", re.IGNORECASE
+)
+_WORD = re.compile(r"[^\W\d_](?:[^\W_]|[-'\u2019](?=[^\W_]))*")
 _NEGATION = re.compile(
-    r"\b(?:not(?! only\b)|never|cannot|none|neither|without|nobody|nothing|no(?= [a-z]))\b|n['’]t\b", re.IGNORECASE
+    r"\b(?:not(?! only\b)|never|cannot|none|neither|without|nobody|nothing|no(?= [a-z]))\b|n['\u2019]t\b", re.IGNORECASE
 )
 _STOP = frozenset(
     "a an the and or but nor so yet of in on at to for from by with as is are was were be been being has have had having"
@@ -36,7 +40,7 @@ class Sentence:
 
     @property
     def is_question(self) -> bool:
-        return self.text.rstrip(" \n\"”’)*_").endswith("?")
+        return self.text.rstrip(' \n"”\u2019)*_').endswith("?")
 
 
 def split(text: str) -> list[Sentence]:
@@ -47,7 +51,9 @@ def split(text: str) -> list[Sentence]:
 def _spans(text: str) -> Iterator[tuple[int, int]]:
     start = 0
     for match in _BREAK.finditer(text):
-        if match.group().startswith(".") and _ABBREVIATION.search(text[max(start, match.start() - 7) : match.start() + 1]):
+        if match.group().startswith(".") and _ABBREVIATION.search(
+            text[max(start, match.start() - 7) : match.start() + 1]
+        ):
             continue
         yield start, match.end()
         start = match.end()
@@ -66,7 +72,7 @@ def content(text: str) -> Iterator[str]:
     """Stems of the words that carry meaning."""
     for word in _WORD.findall(text):
         lowered = word.lower()
-        if lowered not in _STOP and len(word) > 1 and not lowered.endswith(("n't", "n’t")):
+        if lowered not in _STOP and len(word) > 1 and not lowered.endswith(("n't", "n\u2019t")):
             yield stem(word)
 
 
@@ -74,7 +80,7 @@ def content(text: str) -> Iterator[str]:
 def stem(word: str) -> str:
     """Case, accents, possessives and the commonest endings do not count."""
     word = fold(word)
-    word = re.sub(r"['’]s?$", "", word)
+    word = re.sub(r"['\u2019]s?$", "", word)
     for ending in ("ies", "ing", "ed", "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 4:
             return word[: -len(ending)] + ("y" if ending == "ies" else "")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-MAX_ANSWER_CHARS = 256 << 10
-MAX_SOURCE_CHARS = 1 << 20
+MAX_ANSWER_CHARS = 64 << 10
+MAX_SOURCE_CHARS = 128 << 10
 MAX_FINDINGS = 20
 MAX_SEARCHES = 200
 """Searches of the whole source text (quotations, references that no table knows) in one judgement."""

@@ -19,8 +19,8 @@ from verifiers.grounding.units import Unit
 _MAX_PREFIXED_WORDS = 20_000
 _RUN = re.compile(r"\b[A-Z][\w.]*(?:[ -](?:(?:of|the|and|for|de) ){0,2}[A-Z][\w.]*)+")
 _KEY_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
-_KEY_SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
-_SPAN = re.compile(r"\b(\d\d)\d\d\s?[-–/]\s?(\d\d)\b")
+_KEY_SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "meur": 1e6, "musd": 1e6, "mgbp": 1e6, "keur": 1e3}
+_SPAN = re.compile(r"\b(\d\d)\d\d\s?[-\u2013/]\s?(\d\d)\b")
 _ORDER = re.compile(
     r"\s*(?:please\s+|kindly\s+|(?:can|could|would|will) you\s+(?:please\s+)?|i (?:want|need) (?:you )?to\s+)?"
     r"(?:tell|give|summari[sz]e|write|explain|describe|list|find|research|compare|show|report|state|name|draft|answer"
@@ -50,7 +50,9 @@ class Sources:
     @property
     def is_material(self) -> bool:
         """A question or an order alone is nothing that an answer could rest on."""
-        return any(passage.row or self._states(reading) for passage, reading in zip(self.passages, self.readings, strict=True))
+        return any(
+            passage.row or self._states(reading) for passage, reading in zip(self.passages, self.readings, strict=True)
+        )
 
     @staticmethod
     def _states(reading: Mentions) -> bool:
@@ -58,10 +60,14 @@ class Sources:
 
     def _read_words(self) -> None:
         texts = [p.text for p in self.passages] + [" ".join(key_words(p.key)) for p in self.passages if p.key]
-        spelled = {part for text in texts for word in sentences.words(text) for part in (word, *re.split(r"[-'’]", word))}
+        spelled = {
+            part for text in texts for word in sentences.words(text) for part in (word, *re.split(r"[-'\u2019]", word))
+        }
         self.words = {sentences.stem(word) for word in spelled if word}
-        self._folded = {sentences.fold(word) for word in spelled}
-        self._prefixes = {w[:n] for w in sorted(self._folded)[:_MAX_PREFIXED_WORDS] for n in range(5, min(len(w), 14) + 1)}
+        self.folded = {sentences.fold(word) for word in spelled}
+        self._prefixes = {
+            w[:n] for w in sorted(self.folded)[:_MAX_PREFIXED_WORDS] for n in range(5, min(len(w), 14) + 1)
+        }
         self._initials = initials(text for text in texts)
         self._letters = "".join(word[0].lower() for text in texts for word in sentences.words(text))
 
@@ -71,12 +77,14 @@ class Sources:
         self.values = [value for value, _ in found]
         self._units = [unit for _, unit in found]
         self.units = {unit for unit in self._units if unit}
+        self.spans_days = {value * unit.factor / 86400 for value, unit in found if unit and unit.dimension == "time"}
         self.distinct = sorted(set(self.values))
 
     def _read_dates(self) -> None:
         self.dates = [date for reading in self.readings for date in reading.dates]
         self._dates = {reading for date in self.dates for reading in date.readings()}
         self.years = {year for year, _, _ in self._dates if year} | set(self._spans())
+        self.years |= {int(word) for p in self.passages for word in _KEY_WORDS.findall(p.pointer) if word.isdigit()}
         self.years |= {int(f.value) for reading in self.readings for f in reading.figures if f.is_year}
         self._minutes = {minute for reading in self.readings for time in reading.times for minute in time.minutes}
 
@@ -91,11 +99,16 @@ class Sources:
     def has_figure(self, figure: Figure) -> bool:
         if figure.is_year and int(figure.value) in self.years:
             return True
-        if self.near(figure.value, figure.tolerance):
+        if self.near(figure.value, figure.tolerance) or self._has_scaled(figure):
             return True
         if figure.unit and figure.unit.dimension == "percent":
             return bool(self.near(figure.value / 100, figure.tolerance / 100))
         return figure.value < 1 and bool(self.near(figure.value * 100, figure.tolerance * 100))
+
+    def _has_scaled(self, figure: Figure) -> bool:
+        """13.4 million for 13.4 in data that says elsewhere that it counts in millions."""
+        scales = (scale for word, scale in _KEY_SCALES.items() if word in figure.token and word in self.words)
+        return any(self.near(figure.value / scale, figure.tolerance / scale) for scale in scales)
 
     def has_date(self, date: Date) -> bool:
         return any(self._has_reading(*reading) for reading in date.readings())
@@ -103,10 +116,10 @@ class Sources:
     def _has_reading(self, year: int, month: int, day: int) -> bool:
         """A source may leave out what another source says: the day with its month, and the year elsewhere."""
         known = self._dates
-        if (year, month, day) in known or not year and any((y, month, day) in known for y in self.years):
+        if (year, month, day) in known or (not year and any((y, month, day) in known for y in self.years)):
             return True
         if not day:
-            return any(y == year and m == month for y, m, _ in known) or (0, month, 0) in known and year in self.years
+            return any(y == year and m == month for y, m, _ in known) or ((0, month, 0) in known and year in self.years)
         return (0, month, day) in known and (not year or year in self.years)
 
     def has_time(self, time: Time) -> bool:
@@ -115,19 +128,19 @@ class Sources:
     def has_name(self, name: Name, answer_initials: set[str]) -> str:
         """Empty where the name is known; else its first word that is not."""
         short = "".join(word[0] for word in name.words).lower()
-        if len(name.words) > 1 and short in self._folded:
+        if len(name.words) > 1 and short in self.folded:
             return ""
         return next((word for word in name.words if not self._has_word(word, answer_initials)), "")
 
     def _has_word(self, word: str, answer_initials: set[str]) -> bool:
-        parts = [part for part in re.split(r"[-'’.&]", word) if len(part) > 2] or [word]
+        parts = [part for part in re.split(r"[-'\u2019.&]", word) if len(part) > 2] or [word]
         return all(self._has_part(part) for part in parts) or self._has_initials(word, answer_initials)
 
     def _has_part(self, part: str) -> bool:
         folded = sentences.fold(part)
-        if folded in self._folded or sentences.stem(part) in self.words:
+        if folded in self.folded or sentences.stem(part) in self.words:
             return True
-        return len(folded) >= 6 and folded[: max(5, len(folded) - 2)] in self._prefixes
+        return len(folded) >= 6 and folded[: max(5, len(folded) - (4 if len(folded) > 8 else 2))] in self._prefixes
 
     def _has_initials(self, word: str, answer_initials: set[str]) -> bool:
         short = word.lower().removesuffix("s").replace(".", "")
@@ -147,7 +160,7 @@ class Sources:
         return self.searches_left < 0 or any(text in self._text for text in texts if text)
 
     def has_label(self, label: str) -> bool:
-        return all(part in self._folded or part in self._text for part in sentences.fold(label).split())
+        return all(part in self.folded or part in self._text for part in sentences.fold(label).split())
 
 
 def _values(passage: Passage, reading: Mentions) -> Iterator[tuple[float, Unit | None]]:
@@ -175,15 +188,18 @@ def key_words(key: str) -> list[str]:
 
 def key_unit(key: str) -> Unit | None:
     words = key_words(key)
-    return units.find(words[-1]) if len(words) > 1 or words and len(words[-1]) > 2 else None
+    return units.find(words[-1]) if len(words) > 1 or (words and len(words[-1]) > 2) else None
 
 
 def initials(texts: Iterable[str]) -> set[str]:
-    """First letters of runs of capitalised words, with and without the small words between: `who`, `fao`."""
+    """First letters of runs of capitalised words, with and without the small words between or the first
+    word, which may be an article: `who`, `fao`.
+    """
     found = set()
     for run in (match.group() for text in texts for match in _RUN.finditer(text)):
         words = re.split(r"[ -]", run)
-        found |= {"".join(w[0] for w in words).lower(), "".join(w[0] for w in words if w[0].isupper()).lower()}
+        capitals = "".join(word[0] for word in words if word[0].isupper()).lower()
+        found |= {"".join(word[0] for word in words).lower(), capitals, capitals[1:]}
     return found
 
 

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sidecar.engine.exchange import Mode
-from sidecar.engine.message import JSON
-from sidecar.engine.specs.flaws import BrokenPath, BrokenSchema, BrokenSpec, Flaw
+from sidecar.engine.finding import Severity
+from sidecar.engine.message import JSON, Direction
+from sidecar.engine.specs.cel import Expression
+from sidecar.engine.specs.declaring import Declarer
+from sidecar.engine.specs.flaws import BrokenSchema, BrokenSpec, Flaw
 from sidecar.engine.specs.path import Path
 from sidecar.engine.specs.pointer import Keys
 from sidecar.engine.specs.reference import Fetch
+from sidecar.engine.specs.rules import Rule, Rules
 from sidecar.engine.specs.schema import Schema
+from sidecar.engine.specs.sentences import shown
 from sidecar.engine.specs.spec import Match, Part, Spec, Terms
 
-NOT_SERVED = ("errors", "deadline", "idempotency", "task", "resource", "cost", "consistency", "verifiers")
-"""Parts of a spec that are read and validated and do nothing yet; so are `rules` on either side."""
+NOT_SERVED = ("deadline", "idempotency", "task", "resource", "cost", "consistency")
+"""Parts of a spec that are read and validated and do nothing yet."""
 
 
 def compile_spec(data: Mapping[str, Any], *, source: str = "", base_uri: str, fetch: Fetch | None = None) -> Spec:
-    """A spec from data in the shape of the spec format. Raises BrokenSpec with every flaw of its schemas and paths."""
+    """A spec from data in the shape of the spec format. Raises BrokenSpec with every flaw that the format allows."""
     flaws: list[Flaw] = []
     compiler = _Compiler(base_uri, fetch, flaws)
     spec = Spec(
         name=data["spec"],
         match=Match(**data["match"]),
         mode=Mode(data["mode"]) if "mode" in data else None,
-        request=compiler.terms("request", data.get("request", {})),
-        response=compiler.terms("response", data.get("response", {})),
-        inactive=tuple(unserved(data)),
+        request=compiler.terms(Direction.REQUEST, data.get("request", {})),
+        response=compiler.terms(Direction.RESPONSE, data.get("response", {})),
+        errors=frozenset(data["errors"]) if "errors" in data else None,
+        **declared(data, Declarer(flaws)),
+        inactive=tuple(name for name in NOT_SERVED if name in data),
         source=source,
     )
     if flaws:
@@ -37,9 +44,17 @@ def compile_spec(data: Mapping[str, Any], *, source: str = "", base_uri: str, fe
     return spec
 
 
-def unserved(data: Mapping[str, Any]) -> Iterator[str]:
-    yield from (f"{side}.rules" for side in ("request", "response") if "rules" in data.get(side, {}))
-    yield from (name for name in NOT_SERVED if name in data)
+def declared(data: Mapping[str, Any], declarer: Declarer) -> dict[str, Any]:
+    """The blocks beside the terms, each None where the spec leaves it out."""
+    blocks: Mapping[str, Callable[[Any], object]] = {
+        "idempotency": declarer.idempotency,
+        "task": declarer.task,
+        "resource": declarer.resource,
+        "cost": declarer.cost,
+    }
+    read = {name: read(data[name]) for name, read in blocks.items() if name in data}
+    panel = declarer.panel(data["verifiers"]) if "verifiers" in data else None
+    return {**read, "deadline_s": declarer.deadline(data), "consistency": data.get("consistency"), "panel": panel}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +65,34 @@ class _Compiler:
     fetch: Fetch | None
     flaws: list[Flaw]
 
-    def terms(self, side: str, data: Mapping[str, Any]) -> Terms:
-        schema = self._schema(data["schema"], (side, "schema")) if "schema" in data else None
+    def terms(self, side: Direction, data: Mapping[str, Any]) -> Terms:
+        schema = self._schema(data["schema"], (side.value, "schema")) if "schema" in data else None
         parts = (self._part(side, index, part) for index, part in enumerate(data.get("parts", ())))
-        return Terms(schema, tuple(part for part in parts if part is not None))
+        rules = self._rules(side, data.get("rules", ()))
+        return Terms(schema, tuple(part for part in parts if part is not None), rules)
 
-    def _part(self, side: str, index: int, data: Mapping[str, Any]) -> Part | None:
-        path = self._path(data["at"], (side, "parts", index, "at"))
-        schema = self._schema(data["schema"], (side, "parts", index, "schema"))
+    def _part(self, side: Direction, index: int, data: Mapping[str, Any]) -> Part | None:
+        path = Declarer(self.flaws).read(Path, data["at"], (side.value, "parts", index, "at"))
+        schema = self._schema(data["schema"], (side.value, "parts", index, "schema"))
         if path is None or schema is None:
             return None
         return Part(f"{side}.parts[{index}]", path, schema, data.get("required", False))
 
-    def _path(self, text: str, keys: Keys) -> Path | None:
-        try:
-            return Path(text)
-        except BrokenPath as error:
-            self.flaws.append(Flaw(keys, error.found, error.allowed))
+    def _rules(self, side: Direction, data: Sequence[Mapping[str, Any]]) -> Rules | None:
+        self.flaws.extend(twins(side, [rule["id"] for rule in data]))
+        rules = (self._rule(side, index, rule) for index, rule in enumerate(data))
+        compiled = [rule for rule in rules if rule is not None]
+        return Rules(side, compiled) if compiled else None
+
+    def _rule(self, side: Direction, index: int, data: Mapping[str, Any]) -> Rule | None:
+        def expression(text: str) -> Expression:
+            return Expression(text, side)
+
+        compiled = Declarer(self.flaws).read(expression, data["expr"], (side.value, "rules", index, "expr"))
+        if compiled is None:
             return None
+        name = f"{side}.rules.{data['id']}"
+        return Rule(name, compiled, data.get("message", ""), Severity(data.get("severity", Severity.ERROR)))
 
     def _schema(self, data: JSON, keys: Keys) -> Schema | None:
         try:
@@ -75,3 +100,12 @@ class _Compiler:
         except BrokenSchema as error:
             self.flaws.append(Flaw((*keys, *error.keys), error.found, error.allowed))
             return None
+
+
+def twins(side: Direction, ids: Sequence[str]) -> Iterator[Flaw]:
+    """Findings name rules, so no two of one side may share an id."""
+    for index, each in enumerate(ids):
+        if each in ids[:index]:
+            yield Flaw(
+                (side.value, "rules", index, "id"), f"{shown(each)}, which another rule has too", "an id of its own"
+            )

@@ -27,13 +27,21 @@ class BrokenSchema(ValueError):
         super().__init__(found)
 
 
-class BrokenPath(ValueError):
-    """A JSONPath that cannot be used: what was found and what is allowed."""
+class BrokenValue(ValueError):
+    """A value that the format allows and its meaning does not: what was found and what is allowed."""
 
     def __init__(self, found: str, allowed: str) -> None:
         self.found = found
         self.allowed = allowed
         super().__init__(found)
+
+
+class BrokenPath(BrokenValue):
+    """A JSONPath that cannot be used."""
+
+
+class BrokenRule(BrokenValue):
+    """A rule that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,11 @@ from sidecar.engine.exchange import Mode
 from sidecar.engine.message import Direction
 from sidecar.engine.specs.glob import glob_matches, globs_overlap, specificity
 from sidecar.engine.specs.path import Path
+from sidecar.engine.specs.promises import Consistency, CostTerms, Idempotency, PanelTerms, ResourceTerms, TaskTerms
+from sidecar.engine.specs.rules import Rules
 from sidecar.engine.specs.schema import Schema
+
+__all__ = ["Match", "PanelTerms", "Part", "Spec", "Terms"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +33,11 @@ class Terms:
 
     schema: Schema | None = None
     parts: tuple[Part, ...] = ()
+    rules: Rules | None = None
 
     @property
     def is_empty(self) -> bool:
-        return self.schema is None and not self.parts
+        return self.schema is None and not self.parts and self.rules is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,17 @@ class Spec:
     """None inherits the route's."""
     request: Terms = Terms()
     response: Terms = Terms()
+    errors: frozenset[str] | None = None
+    """Names of the gRPC codes beside OK that the callee may answer with. None allows all, an empty set none."""
+    deadline_s: float | None = None
+    """Seconds for a call that carries no deadline of its own."""
+    idempotency: Idempotency | None = None
+    task: TaskTerms | None = None
+    resource: ResourceTerms | None = None
+    cost: CostTerms | None = None
+    consistency: Consistency | None = None
+    """What checks do while the shared store is away: available goes on, consistent refuses. None: available."""
+    panel: PanelTerms | None = None
     inactive: tuple[str, ...] = ()
     """Parts that were declared and are not served yet, so that whoever loads it can say so."""
     source: str = ""

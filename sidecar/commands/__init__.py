@@ -1,0 +1,1 @@
+"""Commands of the command line, one group a file; `cli` puts them under `sidecar`."""

@@ -1,0 +1,58 @@
+"""Counts what verifiers say, how long they take, where they disagree with their panel, and which are skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from sidecar.engine.ports import PanelReporter
+from sidecar.engine.verdict import Failure, Opinion, Value
+from sidecar.telemetry import names
+from sidecar.telemetry.families import SERIES_LIMIT, CounterFamily, HistogramFamily, ScrapedGauge
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+NOT_ASKED = frozenset({Failure.BREAKER_OPEN, Failure.UNKNOWN, Failure.UNREADABLE})
+"""Opinions that took no time, which would make a verifier look fast."""
+
+
+class PanelMetrics(PanelReporter):
+    """The families of verifiers, in a registry that a MetricsServer serves.
+
+    Coverage needs no family of its own: it is the share of `pass` and `fail` in `verdicts_total`.
+    """
+
+    def __init__(self, registry: CollectorRegistry, verifiers: Iterable[str], series_limit: int = SERIES_LIMIT) -> None:
+        self._verdicts = CounterFamily(names.VERDICTS, series_limit)
+        self._durations = HistogramFamily(names.VERIFIER_DURATION, series_limit)
+        self._dissent = CounterFamily(names.VERIFIER_DISSENT, series_limit)
+        self._breakers: dict[tuple[str, ...], float] = {}
+        for verifier in verifiers:
+            self._begin(verifier)
+        for family in (self._verdicts, self._durations, self._dissent):
+            registry.register(family)
+        registry.register(ScrapedGauge(names.BREAKER_OPEN, self._breakers.copy))
+
+    def opinion_given(self, opinion: Opinion) -> None:
+        self._verdicts.series(opinion.verifier, opinion.value.label).add()
+        if opinion.failure not in NOT_ASKED:
+            self._durations.series(opinion.verifier).observe(opinion.duration_s)
+
+    def dissented(self, opinion: Opinion) -> None:
+        self._dissent.series(opinion.verifier).add()
+
+    def breaker_changed(self, verifier: str, is_open: bool) -> None:
+        self._breakers[target_of(verifier)] = float(is_open)
+
+    def _begin(self, verifier: str) -> None:
+        """Everything starts at 0, so that an alert sees the first increase."""
+        for value in Value:
+            self._verdicts.series(verifier, value.label)
+        self._dissent.series(verifier)
+        self._breakers[target_of(verifier)] = 0.0
+
+
+def target_of(verifier: str) -> tuple[str]:
+    """The label of `breaker_open`: upstreams may have breakers too, and an agent may be called like a verifier."""
+    return (f"verifier:{verifier}",)

@@ -1,0 +1,104 @@
+"""From the configuration's words to the settings of each part: translations, and nothing that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import grpc
+
+from sidecar.config import Config, Route
+from sidecar.engine.exchange import Side
+from sidecar.engine.lineage import JoinMode, LineageSettings
+from sidecar.panel import VerifierSettings, VerifierTls
+from sidecar.proxy.listener import ListenSettings, ListenTls
+from sidecar.proxy.upstream import UpstreamSettings, UpstreamTls
+from sidecar.telemetry.span_record import Server
+from sidecar.telemetry.tracing import TracingSettings
+
+COMPRESSIONS = {
+    "identity": None,
+    "gzip": grpc.Compression.Gzip,
+    "deflate": grpc.Compression.Deflate,
+}
+
+
+def lineage_settings(config: Config, environ: Mapping[str, str]) -> LineageSettings:
+    return LineageSettings(
+        keys=tuple((key.id, key.read(environ)) for key in config.lineage.keys),
+        expires_s=config.lineage.expires_s,
+        max_hops=config.lineage.max_hops,
+        join=JoinMode(config.join.mode),
+        window_s=config.join.window_s,
+        max_exchanges=config.join.max_exchanges,
+        unattached_routes=frozenset(route.name for route in config.routes if not route.lineage.attach),
+    )
+
+
+def listen_settings(route: Route) -> ListenSettings:
+    tls = route.listen_tls
+    return ListenSettings(
+        address=route.listen.target,
+        message_bytes=route.limits.message_bytes,
+        metadata_bytes=route.limits.metadata_bytes,
+        tls=ListenTls(tls.cert.read_bytes(), tls.key.read_bytes(), pem(tls.client_ca)) if tls else None,
+    )
+
+
+def upstream_settings(route: Route) -> UpstreamSettings:
+    tls = route.upstream_tls
+    return UpstreamSettings(
+        target=route.upstream.target,
+        connections=route.channels,
+        connect_timeout_s=route.connect_timeout_s,
+        message_bytes=route.limits.message_bytes,
+        metadata_bytes=route.limits.metadata_bytes,
+        compression=COMPRESSIONS[route.compression.upstream] or grpc.Compression.NoCompression,
+        authority=route.authority,
+        tls=UpstreamTls(pem(tls.ca), pem(tls.cert), pem(tls.key), tls.server_name) if tls else None,
+    )
+
+
+def pem(path: Path | None) -> bytes | None:
+    return path.read_bytes() if path is not None else None
+
+
+def server_of(route: Route) -> Server:
+    """Where the callee is reached, as its caller sees it: an inbound route stands in the callee's place."""
+    address = route.listen if route.side is Side.INBOUND else route.upstream
+    return Server(address.host or address.path, address.port or None)
+
+
+def series_limit(config: Config) -> int:
+    return config.metrics.max_series if config.metrics is not None else 0
+
+
+def tracing_settings(config: Config) -> TracingSettings:
+    tracing = config.tracing
+    return TracingSettings(
+        exporter=tracing.exporter,
+        protocol=tracing.protocol,
+        endpoint=tracing.endpoint,
+        queue=tracing.queue,
+        batch=tracing.batch,
+        schedule_delay_s=tracing.schedule_delay_s,
+        export_timeout_s=tracing.export_timeout_s,
+    )
+
+
+def verifier_settings(config: Config) -> list[VerifierSettings]:
+    return [
+        VerifierSettings(
+            name=verifier.name,
+            target=verifier.address.target,
+            mode=verifier.mode,
+            timeout_s=verifier.timeout_s,
+            fail=verifier.fail,
+            breaker_failures=verifier.breaker.failures,
+            breaker_cooldown_s=verifier.breaker.cooldown_s,
+            tls=VerifierTls(pem(tls.ca), pem(tls.cert), pem(tls.key), tls.server_name)
+            if (tls := verifier.tls)
+            else None,
+        )
+        for verifier in config.verifiers
+    ]

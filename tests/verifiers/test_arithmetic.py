@@ -1,0 +1,299 @@
+"""The arithmetic verifier: figures that do not follow from each other are found, figures that do are left alone."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+
+import pytest
+
+from verifiers.arithmetic import DESCRIPTION, judge
+from verifiers.arithmetic.range import Range
+from verifiers.base import Evidence, Value, Verdict
+
+WRONG = [
+    ("sum-wrong", "The crate held 12 apples, 7 pears and 5 plums, a total of 25 fruits."),
+    ("sum-wrong", "We sold 120 tickets in March, 80 in April and 95 in May, for a total of 305 tickets."),
+    ("sum-wrong", "Rent was $1,200, food $450 and travel $310, totalling $2,060."),
+    ("sum-wrong", "Costs came to €12.5 million, €3.2 million and €4.1 million, a total of €21.8 million."),
+    ("sum-wrong", "In all: a total of 60 staff: 21 engineers, 14 analysts and 20 managers."),
+    ("sum-wrong", "Of the sites, 14 pumps, 9 valves and 6 gauges were replaced, 31 in total."),
+    ("percent-wrong", "In the survey, 12 of 37 respondents (42%) preferred the first design."),
+    ("percent-wrong", "Only 45% (12 out of 37) of the tests passed."),
+    ("percent-wrong", "20% of 50 is 12."),
+    ("change-wrong", "Revenue rose from $40 million to $50 million, an increase of 35%."),
+    ("change-wrong", "Complaints fell from 80 to 60, a drop of 33%."),
+    ("change-wrong", "Latency dropped by 40% from 200 ms to 150 ms."),
+    ("change-wrong", "Headcount grew from 210 to 240, an increase of 40."),
+    ("change-wrong", "The rate rose from 4.0% to 4.5%, up 0.9 percentage points."),
+    ("change-wrong", "Output doubled from 15 to 45 units."),
+    ("shares-not-100", "The budget is split into wages 55%, rent 30% and energy 25%."),
+    ("unit-conversion-wrong", "The trail is 10 km (8.2 miles) long."),
+    ("unit-conversion-wrong", "It weighs 5 kg (15 lb)."),
+    ("unit-conversion-wrong", "The oven is set to 180 °C (376 °F)."),
+    ("unit-conversion-wrong", "The disk has 2 TB (2500 GB) of space."),
+    ("unit-conversion-wrong", "The lecture takes 90 minutes (2.5 hours)."),
+    ("weekday-wrong", "The meeting is on Monday, 12 March 2024."),
+    ("weekday-wrong", "Delivery is planned for 2024-07-04 (Friday)."),
+    ("weekday-wrong", "July 4, 2024 was a Tuesday."),
+    ("duration-wrong", "The fair runs from 3 May to 10 May, 12 days."),
+    ("duration-wrong", "The project ran from 2015 to 2019 (7 years)."),
+    ("duration-wrong", "The plant closed in 2024, 10 years after 2015."),
+    ("duration-wrong", "The shop is open from 09:00 to 17:30 (7.5 hours)."),
+    ("duration-wrong", "She was born in 1912, and died in 1990 at the age of 82."),
+    ("equation-wrong", "So 12 * 7 = 86."),
+    ("equation-wrong", "Altogether 3 + 4 x 2 = 14 boxes."),
+    ("equation-wrong", "17.5 / 2 = 8.65"),
+    (
+        "total-row-wrong",
+        "| Item | Amount |\n|---|---|\n| Wood | 120 |\n| Nails | 35 |\n| Glue | 15 |\n| **Total** | **180** |",
+    ),
+    ("total-row-wrong", "- Rent: $900\n- Power: $120\n- Water: $45\n- Total: $1,165"),
+    ("total-row-wrong", "1. Alpha: 10\n2. Beta: 20\n3. Gamma: 15\nTotal: 55"),
+    ("total-row-wrong", "Item\tCost\nA\t10\nB\t20\nTotal\t31"),
+    ("change-wrong", "In the year, 30 is 5 more than 21."),
+    ("change-wrong", "The 24 boxes are twice as many as the 13 boxes of May."),
+    ("percent-wrong", "Two of three reviewers (76%) agreed."),
+]
+RIGHT = [
+    "The crate held 12 apples, 7 pears and 5 plums, a total of 24 fruits.",
+    "The app has 3 screens and 4 forms, a total of 21 fields.",
+    "We tested 3 models on 5 datasets and 12 tasks, a total of 180 runs.",
+    "The sum was split 33%, 33% and 33%.",
+    "The budget is split into wages 55%, rent 30% and other items such as 5% for energy.",
+    "The top three shares are 40%, 20% and 10%.",
+    "In the survey, 12 of 37 respondents (32%) preferred the first design.",
+    "12 of 37 respondents (32.4 %) agreed.",
+    "12 of 37 regions grew (12%) in the period.",
+    "2 of 3 patients improved, 95% of them at home.",
+    "Two of three reviewers (67%) agreed.",
+    "Revenue rose from $40 million to $50 million, an increase of 25%.",
+    "Revenue rose from $40 million to $50 million, growing 8% per year.",
+    "Margins rose from 10% to 15%, by 5 percentage points.",
+    "Margins rose from 10% to 15%, an increase of 50%.",
+    "Sales rose from 2015 to 2024 by 35%.",
+    "Temperatures rose from 12 °C to 18 °C by 3 pm.",
+    "The trail is 10 km (6.2 miles) long.",
+    "The city is 100 km (60 miles) away.",
+    "He is 6 ft 2 in (188 cm) tall.",
+    "A rise of 2 °C (3.6 °F) is expected.",
+    "The oven is set to 180 °C (356 °F).",
+    "The disk has 1 GB (1024 MB), that is 1 GB (1000 MB) for others.",
+    "A 5 km (30 minutes) run.",
+    "The meeting is on Tuesday, 12 March 2024.",
+    "See you on Monday 11 March 2024 at 10:30.",
+    "The fair runs from 3 May to 10 May, 7 days.",
+    "The fair runs from 3 May to 10 May, 8 days.",
+    "It runs from 20 December to 3 January (14 days).",
+    "The tour runs from 3 May to 10 May, 3 days longer than last year.",
+    "From 2015 to 2024, 12 countries joined.",
+    "The plant closed in 2024, 9 years after 2015.",
+    "The shop is open from 09:00 to 17:30 (8.5 hours).",
+    "She was born in 1912, and died in 1990 at the age of 77.",
+    "12 * 7 = 84 and 2 / 3 = 0.67",
+    "The claim that 2 + 2 = 5 is wrong.",
+    "x + 3 + 4 = 12",
+    "17 / 3 = 5 remainder 2",
+    "In mod 12, 9 + 4 = 1",
+    "The version 1.2.3 = 4.5.6, build 2024-05-03 - 4 = 7",
+    "| Item | Qty | Unit price |\n|---|---|---|\n| Wood | 2 | 60 |\n| Nails | 3 | 35 |\n| Total | 5 | |",
+    "| Team | Score |\n|---|---|\n| A | 7 |\n| B | 9 |\n| Total | 8 |",
+    "| City | Growth |\n|---|---|\n| A | 7% |\n| B | 9% |\n| Total | 8% |",
+    "- Rent: $900\n- Power: $120\n- Water: $45\n- Total: $1,065",
+    "1. Alpha: 10\n2. Beta: 20\n3. Gamma: 15\n\nTotal: 45",
+    "We found 3 bugs and 4 regressions. A total of 12 people worked on it.",
+    "Ticket 4711 was opened on 3 May and closed 2 days later; a total of 5 people saw it.",
+    "Between 40 and 60 people came, a total of 52 on the last day.",
+    "About 30% of 200 people, 62 in total, answered.",
+    "There is a 20% chance of rain, 5 mm in total.",
+    "In 2021, 2022 and 2023, a total of 30 items were sold.",
+    "We lost 3 of 12 matches, 25% more than last year.",
+    "If 2 + 2 = 5, everything follows.",
+    "He paid $5 for 3 apples and 2 pears, a total of 5 pieces of fruit.",
+    "The room is 5 m x 4 m (20 m²).",
+    "The 3.5-hour flight left at 10:15 and landed at 13:45.",
+    "It was 3 to 5 days, 12 hours in total.",
+    "Prices range from $10 to $20, up to 50% off.",
+]
+
+
+def evidence(response: object, request: object = None) -> Evidence:
+    return Evidence("x", "a", "b", "/a.A/B", "s/v1", request, response, "c", "t", 1, {})
+
+
+def told(text: str) -> Verdict:
+    return judge(evidence({"message": {"messageId": "1 + 1 = 3", "parts": [{"text": text}]}}))
+
+
+@pytest.mark.parametrize(("rule", "text"), WRONG)
+def test_figure_that_does_not_follow_is_found_under_its_rule(rule: str, text: str) -> None:
+    """One wrong figure is one finding, and it points at the text that states it."""
+    verdict = told(text)
+    assert verdict.value is Value.FAIL
+    assert [(found.rule, found.pointer) for found in verdict.findings] == [(rule, "/message/parts/0/text")]
+
+
+@pytest.mark.parametrize("text", RIGHT)
+def test_figure_that_follows_or_is_unclear_passes(text: str) -> None:
+    """A false block is worse than a miss, so what can be read in two ways is left alone."""
+    assert told(text).findings == ()
+    assert told(text).value is Value.PASS
+
+
+def test_nothing_to_compute_passes_with_a_full_score() -> None:
+    """Unlike most verifiers this one can see that there was nothing for it to do."""
+    assert told("The library is closed.") == Verdict(Value.PASS, 1.0)
+
+
+def test_score_is_the_share_of_claims_that_hold() -> None:
+    """Three equations, one of them wrong."""
+    assert told("2 + 2 = 4\n2 + 3 = 5\n2 + 4 = 7").score == pytest.approx(2 / 3)
+
+
+def test_finding_quotes_the_figure_and_nothing_else_of_the_sentence() -> None:
+    """Payload does not leak into findings."""
+    (found,) = told("The patients of ward B: 12 men and 7 women, a total of 21 patients.").findings
+    assert found.message == "21 is stated, 19 follows from the rest"
+
+
+@pytest.mark.parametrize(
+    ("total", "value"), [("24", Value.PASS), ("23", Value.FAIL), ("25", Value.FAIL), ("about 20", Value.PASS)]
+)
+def test_a_count_is_exact_and_a_hedged_one_is_not(total: str, value: Value) -> None:
+    """One below and one above are wrong; "about 20" says no more than its first digit."""
+    assert told(f"It was 12, 7 and 5, a total of {total}.").value is value
+
+
+@pytest.mark.parametrize(
+    ("share", "value"), [("66.6%", Value.FAIL), ("66.7%", Value.PASS), ("67%", Value.PASS), ("66%", Value.FAIL)]
+)
+def test_percentage_is_judged_at_the_precision_that_it_is_stated_with(share: str, value: Value) -> None:
+    """2 of 3 is 66.67 %, and cutting a digit off is not rounding."""
+    assert told(f"2 of 3 ({share}) agreed.").value is value
+
+
+def order(**totals: object) -> dict[str, object]:
+    return {"task": {"artifacts": [{"parts": [{"data": {"items": [{"amount": 12.5}, {"amount": 7.25}], **totals}}]}]}}
+
+
+def test_total_of_a_record_is_checked_against_its_items() -> None:
+    """The finding points at the member that is wrong."""
+    assert judge(evidence(order(total=19.75))).value is Value.PASS
+    (found,) = judge(evidence(order(total=20.75))).findings
+    assert (found.rule, found.pointer) == ("sum-wrong", "/task/artifacts/0/parts/0/data/total")
+
+
+@pytest.mark.parametrize(
+    "totals",
+    [
+        {"total": 240, "nextPageToken": "p2"},
+        {"total": 2},
+        {"subtotal": 19.75, "tax": 1.5, "total": 21.25},
+        {"subtotal": 19.75, "discount": 2, "total": 17.75},
+        {"total": "19.75"},
+        {"total": True},
+        {"total": float("nan")},
+    ],
+)
+def test_total_that_may_mean_something_else_is_left_alone(totals: dict[str, object]) -> None:
+    """Counts, pages, taxes and discounts are how real records differ from textbook ones."""
+    assert judge(evidence(order(**totals))).findings == ()
+
+
+def test_quantities_multiply_amounts_where_that_makes_the_total() -> None:
+    """An amount may be for one piece or for the line."""
+    items = [{"quantity": 2, "amount": 10}, {"quantity": 3, "amount": 5}]
+    assert judge(evidence({"items": items, "total": 35})).value is Value.PASS
+    assert judge(evidence({"items": items, "total": 15})).value is Value.PASS
+    assert judge(evidence({"items": items, "total": 40})).value is Value.FAIL
+
+
+@pytest.mark.parametrize(
+    ("shares", "value"),
+    [
+        ({"a": 40, "b": 35, "c": 25}, Value.PASS),
+        ({"a": 40, "b": 35, "c": 20}, Value.FAIL),
+        ({"a": 0.4, "b": 0.35, "c": 0.25}, Value.PASS),
+        ({"a": 0.4, "b": 0.35, "c": 0.15}, Value.FAIL),
+        ({"a": 33.3, "b": 33.3, "c": 33.3}, Value.PASS),
+        ({"a": 400, "b": 350, "c": 200}, Value.PASS),
+    ],
+)
+def test_shares_of_a_record_make_up_a_whole(shares: dict[str, float], value: Value) -> None:
+    """Parts of one and of a hundred; a distribution of counts is neither."""
+    assert judge(evidence({"breakdown": shares})).value is value
+
+
+def test_what_the_user_asked_is_not_the_answers_claim() -> None:
+    """A task's history repeats the question, and the question may be wrong."""
+    history = [{"role": "ROLE_USER", "parts": [{"text": "2 + 2 = 5"}]}]
+    assert judge(evidence({"task": {"history": history}})).value is Value.PASS
+
+
+def test_request_is_judged_where_there_is_no_response() -> None:
+    """Then the findings say that they are of the request."""
+    (found,) = judge(evidence(None, {"message": {"parts": [{"text": "2 + 2 = 5"}]}})).findings
+    assert found.in_request
+
+
+def test_no_document_at_all_is_inconclusive() -> None:
+    """Nothing seen is not the same as nothing wrong."""
+    assert judge(evidence(None)).value is Value.INCONCLUSIVE
+
+
+def test_findings_are_bounded() -> None:
+    """A thousand wrong lines give twenty findings."""
+    assert len(told("\n".join(f"{n} + 1 = {n + 7}" for n in range(1000))).findings) == 20
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "1 ",
+        "1,",
+        "3 a, ",
+        "9",
+        "1+",
+        "1+1=2 ",
+        "1 of 2 (5%)",
+        "rose from 1 to 2, ",
+        "a total of 3 ",
+        "|1",
+        "1\t",
+        "\n",
+        "- a: 1\n",
+    ]
+    + ["a :", "a - ", "about ", "a", " ", "may 3 ", "(", ". ", "3 and ", "\ue000", "5 of 5 ", "-", "$", "12:30 to "],
+)
+def test_a_mebibyte_of_anything_takes_no_more_than_its_share_of_time(piece: str) -> None:
+    """Past the limits the document is not read on, and then it does not pass."""
+    text = piece * (2**20 // len(piece))
+    started = time.process_time()
+    assert told(text).value is not Value.PASS
+    assert time.process_time() - started < 1
+
+
+def test_a_hundred_thousand_items_are_bounded() -> None:
+    """Data has its own limits."""
+    started = time.process_time()
+    assert judge(evidence({"items": [{"amount": 1}] * 100_000, "total": 5})).value is Value.INCONCLUSIVE
+    assert time.process_time() - started < 1
+
+
+def test_numbers_of_any_size_are_survived() -> None:
+    """Digits past what a decimal holds are left alone, not computed."""
+    assert judge(evidence({"items": [{"amount": 10**400}] * 2, "total": 5})).value is Value.PASS
+    assert told("9" * 5000 + " + 1 = 3").value is Value.PASS
+
+
+def test_dividing_by_what_may_be_zero_is_an_error() -> None:
+    """No interval contains such a quotient, so no claim is made of it."""
+    with pytest.raises(ZeroDivisionError):
+        Range.around(Decimal(1)) / Range.around(Decimal(0))
+    assert told("7 of 0 (5%) and 3 / 0 = 4").findings == ()
+
+
+def test_description_says_what_it_is_blind_to() -> None:
+    """Figures that are false together pass, and whoever asks must know."""
+    assert DESCRIPTION.name == "arithmetic"
+    assert any("true" in sentence for sentence in DESCRIPTION.blind_to)

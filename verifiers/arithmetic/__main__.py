@@ -1,0 +1,5 @@
+from verifiers.base import main
+
+from verifiers.arithmetic import DESCRIPTION, judge
+
+main(DESCRIPTION, judge)
