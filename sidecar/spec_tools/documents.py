@@ -39,13 +39,20 @@ class Place:
             place = Place(schema, schema, None) if has_id else Place(schema, place.root, place.path)
         return place
 
+    @property
+    def has_ref(self) -> bool:
+        return isinstance(self.schema, dict) and isinstance(self.schema.get("$ref"), str)
+
+    @property
+    def is_ref(self) -> bool:
+        """Whether a reference says all there is to say here."""
+        return self.has_ref and (is_hiding(self.root) or self.schema.keys() <= PLAIN_BESIDE_REF)
+
     def followed(self) -> Place:
         """Past references that say all there is to say here. Raises NotFound."""
         place = self
         for _ in range(MAX_HOPS):
-            if not isinstance(place.schema, dict) or not isinstance(place.schema.get("$ref"), str):
-                return place
-            if not is_hiding(place.root) and any(key not in PLAIN_BESIDE_REF for key in place.schema):
+            if not place.is_ref:
                 return place
             place = place.target()
         raise NotFound("a circle of references")

@@ -65,16 +65,16 @@ class _Comparison:
 
     def changes(self, old: Place, new: Place, keys: Keys) -> Steps:
         try:
-            before, after = old.followed(), new.followed()
+            before, after = map(open_form, both_followed(old, new))
         except NotFound as reason:
             yield Step(keys, Effect.UNKNOWN, f"refers to what cannot be followed here: {reason}")
             return
         pair = (id(before.schema), id(after.schema))
-        if pair in self.seen:
+        if before.schema is after.schema or pair in self.seen:
             return
         if is_of_a_document(before) or is_of_a_document(after):
             self.seen.add(pair)
-        yield from self._at(open_form(before), open_form(after), keys)
+        yield from self._at(before, after, keys)
 
     def _at(self, old: Place, new: Place, keys: Keys) -> Steps:
         if new.schema is False or old.schema is False:
@@ -240,6 +240,13 @@ def there_or_not(keyword: str, old: Place, new: Place, keys: Keys) -> Steps:
         yield Step((*keys, keyword), Effect.NARROWED, "is new")
     elif keyword in old.schema and keyword not in new.schema:
         yield Step((*keys, keyword), Effect.WIDENED, "is gone")
+
+
+def both_followed(old: Place, new: Place) -> tuple[Place, Place]:
+    """Past references, unless something stands beside one of two: then the two targets are what compares best."""
+    if old.has_ref and new.has_ref and not (old.is_ref and new.is_ref):
+        return old, new
+    return old.followed(), new.followed()
 
 
 def of_property(place: Place, name: str) -> Place:

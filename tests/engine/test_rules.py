@@ -44,6 +44,8 @@ MESSAGE = {"message": {"contextId": "c", "parts": [{"text": "one"}, {"data": {"l
         ("'planner' == edge.caller && edge.callee == 'researcher' && edge.method.startsWith('/a.B/')", True),
         ("sequence == 0", True),
         ("has(request.message.taskId)", False),
+        ("request.message.?taskId.orValue('none') == 'none'", True),
+        ("math.greatest(sequence, 1) == 1", True),
         ("request.message.parts[0].text.contains('ne')", True),
         ("request.message.parts[0].text.contains(request.message.contextId)", False),
     ],
@@ -79,6 +81,7 @@ def test_a_response_rule_sees_the_request_too():
         ("matches(request.a, request.b + 'x')", "a pattern that is no literal", "in quotes"),
         ("request" + ".a" * 200, "recursion", "CEL"),
         ("(" * 200 + "true" + ")" * 200, "recursion", "CEL"),
+        ("[request.a]" + ".map(x, x + x)" * 24 + " == []", "map(x, x + x)", "fewer `+`"),
         ("true" + " " * MAX_CHARS, f"{MAX_CHARS + 4} characters", f"at most {MAX_CHARS} characters"),
     ],
 )
@@ -153,6 +156,28 @@ def test_no_message_holds_a_rule_up(expression: str, document: Any):
     started = time.monotonic()
     asked(expression, seen)
     assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("expression", "macros", "nested"),
+    [
+        ("request.n == 1", 0, 0),
+        ("request.a.all(x, x > 1) && request.b.all(x, x > 1)", 2, 1),
+        ("request.a.all(x, (x + 1) in [x].map(y, y)) || request.text == 'a.all('", 2, 2),
+        ("request.a.map(x, x).filter(x, [x].exists(y, [y].all(z, z == 1))).size() == 0", 4, 3),
+    ],
+)
+def test_loops_after_each_other_are_told_from_loops_inside_each_other(expression: str, macros: int, nested: int):
+    """Two loops over fifty parts are a hundred steps, not two thousand five hundred."""
+    work = Expression(expression, REQUEST).work
+    assert (work.macros, work.nested) == (macros, nested)
+
+
+@pytest.mark.parametrize(("size_bytes", "is_kept"), [(0, True), (1, True), (1 << 27, True), ((1 << 27) + 1, False)])
+def test_bytes_times_steps_are_bounded(size_bytes: int, is_kept: bool):
+    """Two steps through a list, so half of the bound."""
+    found = asked("request.items.all(i, i == 1)", facts({"items": [1, 1]}, size_bytes=size_bytes))
+    assert (found is None) is is_kept
 
 
 @pytest.mark.parametrize("levels", [MAX_DEPTH, MAX_DEPTH + 1, 100_000])

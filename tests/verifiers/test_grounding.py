@@ -11,7 +11,8 @@ from verifiers.base import Evidence, Value, Verdict
 from verifiers.grounding import judge
 
 BRIDGE = (
-    "The Harbour Bridge in Sydney opened on 19 March 1932 after eight years of work. Its steel arch spans 503 metres and"
+    "The Harbour Bridge in Sydney opened on 19 March 1932 after eight years of work. Its steel arch"
+    " spans 503 metres and"
     " contains 52,800 tonnes of steel. The chief engineer, John Bradfield, had proposed a crossing as early as 1912."
     " Paul Hogan later worked there as a rigger. The contract was won by Dorman Long of Middlesbrough for £4.2 million."
 )
@@ -32,7 +33,8 @@ LEAFLET = (
     " by Dr Ines Carvalho at the University of Porto and ran from 3 May 2022 to 10 June 2023."
 )
 MATCH = (
-    "Norwich beat Ipswich 3-1 at Carrow Road on Saturday in front of 26,912 people. Josh Sargent scored twice, in the 14th"
+    "Norwich beat Ipswich 3-1 at Carrow Road on Saturday in front of 26,912 people. Josh Sargent scored"
+    " twice, in the 14th"
     " and 58th minutes, and Gabriel Sara added a third. Kick-off was at 15:00. Ipswich had 61% of the ball."
 )
 INVOICE: dict[str, Any] = {
@@ -52,13 +54,16 @@ RIVERS: dict[str, Any] = {
     ]
 }
 PAPER = (
-    "The Atlantic overturning circulation weakened by about 15% since 1950, write Caesar and colleagues in Nature (2018)."
-    " The estimate rests on sea surface temperatures south of Greenland. The authors do not find that the circulation will"
+    "The Atlantic overturning circulation weakened by about 15% since 1950, write Caesar and colleagues"
+    " in Nature (2018)."
+    " The estimate rests on sea surface temperatures south of Greenland. The authors do not find that"
+    " the circulation will"
     " stop in this century. The World Meteorological Organization cites the study."
 )
 RAIL = (
     "The night train leaves Vienna at 21:10 and arrives in Venice at 8:35 the next morning. It carries at most 254"
-    " passengers in 11 coaches. Reservations cost 24.90 euros. No dogs are allowed in the sleeping coaches. The route over"
+    " passengers in 11 coaches. Reservations cost 24.90 euros. No dogs are allowed in the sleeping"
+    " coaches. The route over"
     " the Semmering was opened in 1854 and was designed by Carl von Ghega."
 )
 

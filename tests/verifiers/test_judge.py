@@ -460,8 +460,10 @@ def test_arguments_of_the_server_are_left_to_it(tmp_path: Path):
         (["--endpoint", "example.com/v1", "--model", "m"], {}),
         (["--endpoint", "http://example.com/v1", "--model", "m"], {"JUDGE_API_KEY": "k"}),
         ([*ASKED, "--rubric", "/nowhere/rubric.txt"], {}),
+        ([*ASKED, "--timeout-ms", "0"], {}),
+        (["--model", "m"], {}),
     ],
-    ids=["no scheme", "key in the clear", "no such file"],
+    ids=["no scheme", "key in the clear", "no such file", "no time", "no endpoint"],
 )
 def test_mistakes_of_the_operator_are_said_at_start(arguments: list[str], environment: dict[str, str]):
     """Before anything listens."""

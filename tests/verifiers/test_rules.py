@@ -145,6 +145,12 @@ async def test_limits_hold_at_the_limit_and_one_beyond():
     assert len((await judge(evidence(*[rule("false")] * MAX_RULES))).findings) == 20
 
 
+async def test_a_failure_is_named_even_after_many_rules_that_cannot_be_judged():
+    """A fail must show what fails, also where findings are cut."""
+    verdict = await judge(evidence(*[rule("request.nothing == 1")] * 30, rule("false", "last")))
+    assert (verdict.value, verdict.findings[0].rule, len(verdict.findings)) == (Value.FAIL, "last", 20)
+
+
 @pytest.mark.parametrize(
     "expr",
     [

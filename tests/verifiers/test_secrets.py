@@ -21,7 +21,9 @@ HEX = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 
 def jwt(claims: dict[str, object], alg: str = "HS256") -> str:
-    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in ({"alg": alg}, claims)]
+    parts = [
+        base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in ({"alg": alg}, claims)
+    ]
     return ".".join([*parts, BODY[:43]])
 
 
@@ -57,7 +59,7 @@ SECRETS = [
     ("assigned-secret", "The admin password is " + "kV9$mq27Lw" + ", please keep it safe."),
     ("assigned-secret", "API_KEY=" + HEX[:32]),
     ("assigned-secret", "Server=db;User Id=sa;Password=" + "w7Rk2Lp9!q" + ";"),
-    ("card-number", "Charge 4929 1234 5678 9012".replace("9012", "9014")),
+    ("card-number", "Charge 4929 8037 1645 9208, please"),
     ("card-number", "his Visa is 4539578763621486"),
     ("card-number", "5425-2334-3010-9903"),
     ("card-number", "amex 374245455400126"),
@@ -91,7 +93,7 @@ HARMLESS = [
     "max_tokens: 4096, model gpt-large-2026-01-15",
     "token: tokenizer-large-v2",
     "Test cards are 4242 4242 4242 4242 and 4111 1111 1111 1111.",
-    "The card number 4929 1234 5678 9012 does not pass its check digit.",
+    "The card number 4929 8037 1645 9209 does not pass its check digit.",
     "The parcel 4539578763621486 leaves the depot at noon.",
     "Pay to DE89 3704 0044 0532 0130 00 in the example, or to DE75 5121 0800 1245 1261 98.",
     "Measured at 1732406400123 ms: 12.5, 13.75 and 1234567890123456 counts.",
@@ -228,9 +230,34 @@ def test_iban_digits() -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", "A1", "xoxb-1-", "://", "eyJ", "eyJ.", "\"'", "key=", "aws key ", "password: ", "1", "4 ", "1234 ", "DE12 ", "a@", "a.", "+1 ", "-"]
-    + ["https://hooks.slack.com/services/T", "-----BEGIN PRIVATE KEY-----\n", "Bearer ", "a://b:c", "\n", "Authorization: Basic a", "AKIA"],
-)  # fmt: skip
+    [
+        "a",
+        "A1",
+        "xoxb-1-",
+        "://",
+        "eyJ",
+        "eyJ.",
+        "\"'",
+        "key=",
+        "aws key ",
+        "password: ",
+        "1",
+        "4 ",
+        "1234 ",
+        "DE12 ",
+        "a@",
+        "a.",
+        "+1 ",
+        "-",
+        "https://hooks.slack.com/services/T",
+        "-----BEGIN PRIVATE KEY-----\n",
+        "Bearer ",
+        "a://b:c",
+        "\n",
+        "Authorization: Basic a",
+        "AKIA",
+    ],
+)
 def test_a_mebibyte_of_anything_takes_bounded_time(piece: str) -> None:
     """Past the limit the document is not read on, and then it does not pass."""
     started = time.process_time()

@@ -7,9 +7,8 @@ claim holds where the numbers, each rounded as stated, can be true together. Wha
 
 from __future__ import annotations
 
-from verifiers.base import Description
-
 from verifiers.arithmetic.judging import judge
+from verifiers.base import Description
 
 DESCRIPTION = Description(
     name="arithmetic",

@@ -1,5 +1,4 @@
-from verifiers.base import main
-
 from verifiers.arithmetic import DESCRIPTION, judge
+from verifiers.base import main
 
 main(DESCRIPTION, judge)

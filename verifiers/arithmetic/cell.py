@@ -8,7 +8,8 @@ from decimal import Decimal
 from verifiers.arithmetic.quantity import Quantity, number, step_of
 
 _CELL = re.compile(
-    r"(?P<minus>[-\u2212])?(?P<currency>[$€£¥₹])?(?P<digits>\d{1,3}(?:[,\u00a0\u202f]\d{3}){1,4}(?:\.\d{1,9})?|\d{1,15}(?:\.\d{1,9})?)"
+    r"(?P<minus>[-\u2212])?(?P<currency>[$€£¥₹])?(?P<digits>\d{1,3}(?:[,\u00a0\u202f]\d{3}){1,4}(?:\.\d{1,9})?"
+    r"|\d{1,15}(?:\.\d{1,9})?)"
     r"\s?(?P<unit>%|[a-zA-Z°²]{1,6}|[€£$])?"
 )
 _FLOAT_DIGITS = 9

@@ -1,5 +1,7 @@
 """Changes and comparisons: "rose from 40 to 50, by 25 %", "24 is twice 12", "24 is 3 more than 21"."""
 
+# ruff: noqa: RUF001 - people write dashes and signs of multiplication that look like others; the patterns name them.
+
 from __future__ import annotations
 
 import re
@@ -10,7 +12,7 @@ from verifiers.arithmetic.claim import Claim, claim
 from verifiers.arithmetic.compare import is_alike
 from verifiers.arithmetic.quantity import Quantity
 from verifiers.arithmetic.range import HUNDRED, Range, plain
-from verifiers.arithmetic.sentence import ANY, N, Q, Sentence
+from verifiers.arithmetic.sentence import ANY, N, P, Q, Sentence, Y
 
 _WORDS = rf"[^{ANY[1:-1]},.:()]{{0,40}}"
 _UP = (
@@ -20,22 +22,26 @@ _DOWN = (
     r"fell|falls?|fallen|dropped|drops?|declined|declines?|decreased|decreases?|shrank|went down|reduced|reduction|cut"
 )
 _END = r"(?!\s(?:per|a|each|every|annual\w*|annum|year\w*|points? (?:a|per)|compound\w*|CAGR|faster|slower|on average))"
-_FROM_TO = rf"\bfrom\s(?P<old>{Q}){_WORDS}\bto\s(?P<new>{Q})"
+_FROM_TO = rf"\bfrom\s(?P<old>{Q})[^{N}{P},.:()]{{0,40}}\bto\s(?P<new>{Q})"
 _AFTER = re.compile(
-    rf"\b(?P<verb>{_UP}|{_DOWN})\b{_WORDS}{_FROM_TO}(?P<gap>(?:\s\w{{1,20}}){{0,4}})"
-    rf"(?:,\s|\s\(|\s[–—]\s|\s)(?P<how>(?:by|up|down|an? (?:increase|rise|gain|jump|drop|decline|decrease|fall|reduction|growth) of)\s|an?\s|\+)?"
-    rf"(?P<change>{Q})(?P<points>\s(?:percentage )?points?\b)?(?P<noun>\s(?:increase|rise|gain|drop|decline|decrease|fall|reduction|growth|change)\b)?{_END}"
+    rf"\b(?P<verb>{_UP}|{_DOWN})\b{_WORDS}{_FROM_TO}(?:\s[\w{Y}]{{1,20}}){{0,4}}"
+    rf"(?:,\s|\s\(|\s[–—]\s|\s)(?P<how>(?:or\s)?(?:by|up|down|an? (?:increase|rise|gain|jump|drop|decline|decrease|fall"
+    rf"|reduction|growth) of)\s|or\s|an?\s|\+)?"
+    rf"(?P<change>{Q})(?P<points>\s(?:percentage )?points?\b)?(?P<noun>\s(?:increase|rise|gain|drop|decline"
+    rf"|decrease|fall|reduction|growth|change)\b)?{_END}"
 )
 _BEFORE = re.compile(
     rf"\b(?P<verb>{_UP}|{_DOWN})\s(?:by\s)?(?P<change>{Q})(?P<points>\s(?:percentage )?points?\b)?,?{_END}\s{_FROM_TO}"
 )
 _MULTIPLE = re.compile(rf"\b(?P<times>doubled|tripled|trebled|quadrupled|halved)\b{_WORDS}{_FROM_TO}")
 _TIMES = re.compile(
-    rf"(?P<new>{N})\s(?:\w{{1,20}}\s)?(?:is|are|was|were)\s(?P<times>twice|double|half|three times|four times|five times|ten times)\s"
+    rf"(?P<new>{N})\s(?:\w{{1,20}}\s)?(?:is|are|was|were)\s(?P<times>twice|double|half|three times|four times"
+    rf"|five times|ten times)\s"
     rf"(?:as (?:many|much|high|large|long) as\s)?(?:the\s)?(?P<old>{N})(?!\s(?:times|more))"
 )
 _MORE = re.compile(
-    rf"(?P<new>{N})\s(?:\w{{1,20}}\s)?(?:is|are|was|were)\s(?P<change>{Q})\s(?:\w{{1,20}}\s)?(?P<verb>more|less|fewer|higher|lower|greater|larger|smaller)"
+    rf"(?P<new>{N})\s(?:\w{{1,20}}\s)?(?:is|are|was|were)\s(?P<change>{Q})\s(?:\w{{1,20}}\s)?(?P<verb>more|less"
+    rf"|fewer|higher|lower|greater|larger|smaller)"
     rf"\sthan\s(?:the\s)?(?P<old>{N})"
 )
 _FACTORS = {

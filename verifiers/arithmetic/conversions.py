@@ -1,5 +1,7 @@
 """One measure in two units: "10 km (6.2 miles)", "20 °C, or 68 °F". Currencies do not convert."""
 
+# ruff: noqa: RUF001 - people write dashes and signs of multiplication that look like others; the patterns name them.
+
 from __future__ import annotations
 
 import re
@@ -18,7 +20,7 @@ _PAIR = re.compile(
 )
 
 _ROUNDED = Decimal("0.05")
-"""A mile may stand for a mile and a twentieth, but never for a mile and a half, though it is written as a whole number."""
+"""A whole mile may stand for a mile and a twentieth, but never for a mile and a half."""
 
 
 def conversions(sentence: Sentence) -> Iterator[Claim]:
@@ -32,9 +34,7 @@ def conversions(sentence: Sentence) -> Iterator[Claim]:
 def _is_compound(text: str, found: re.Match[str]) -> bool:
     """6 ft 2 in, 3 + 4 km, 5 x 10 m: the first number is not the whole measure."""
     before = text[: found.start()].rstrip()
-    return before.endswith((N, "+", "-", "*", "/", "×", "x", "·", "–")) or before.endswith(
-        (f"{N} and", f"{N} by", f"{N} to")
-    )
+    return before.endswith((N, "+", "-", "*", "/", "×", "x", "·", "–", f"{N} and", f"{N} by", f"{N} to"))
 
 
 def _judged(first: Quantity, second: Quantity) -> Iterator[Claim]:

@@ -1,4 +1,6 @@
-"""Weekdays, durations and ages: "Monday, 11 March 2024", "from 3 May to 10 May, 7 days", "in 2024, 9 years after 2015"."""
+"""Weekdays, durations and ages: "Monday, 11 March 2024", "from 3 May to 10 May, 7 days", "9 years after 2015"."""
+
+# ruff: noqa: RUF001 - people write dashes and signs of multiplication that look like others; the patterns name them.
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ _SPAN = (
     r"|\bbetween\s(?P<start2>{0})\sand\s(?P<end2>{0}))"
 )
 _LENGTH = (
-    rf"(?:,\s|\s\(|\s(?:is|was|are|lasts|lasted|takes|took)\s|\s[–—]\s)(?:a (?:total|period|span) of\s|exactly\s|or\s|for\s)?"
+    rf"(?:,\s|\s\(|\s(?:is|was|are|lasts|lasted|takes|took)\s|\s[–—]\s)(?:a (?:total|period|span) of\s|exactly\s"
+    rf"|or\s|for\s)?"
     rf"(?P<count>{N})(?:\s?(?P<unit>days?|nights?|weeks?|months?|years?|hours?|minutes?)\b)?"
     rf"(?!\s(?:later|before|after|ago|old|earlier|each|per|of|long\w+|short\w*|more|fewer|less|from|in advance)\b)"
 )
@@ -34,7 +37,7 @@ _TIME_SPAN = re.compile(_SPAN.replace("{0}", T) + _LENGTH)
 _YEARS_AFTER = re.compile(
     rf"\bin\s(?P<late>{Y}),?\s(?:exactly\s)?(?P<count>{N})\syears\s(?P<way>after|before)\s(?P<early>{Y})(?=\s?[,.)]|$)"
 )
-_AGE = re.compile(r"(?:\baged\s|\bat the age of\s|\bat age\s)(?P<age>%s)" % N)
+_AGE = re.compile(rf"(?:\baged\s|\bat the age of\s|\bat age\s)(?P<age>{N})")
 _BORN = re.compile(
     rf"\bborn\b[^{ANY[1:-1]}]{{0,40}}(?P<born>{Y})[^{ANY[1:-1]}]{{0,60}}\bdied\b[^{ANY[1:-1]}]{{0,40}}(?P<died>{Y})"
 )

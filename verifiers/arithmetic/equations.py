@@ -1,5 +1,7 @@
 """Equations written out: "12 * 7 = 84". Parsed by precedence, computed in decimals, never evaluated as code."""
 
+# ruff: noqa: RUF001 - people write dashes and signs of multiplication that look like others; the patterns name them.
+
 from __future__ import annotations
 
 import re
@@ -14,7 +16,8 @@ _NUMBER = r"[$€£]?(?:\d{1,3}(?:,\d{3}){1,4}(?:\.\d{1,9})?|\d{1,15}(?:\.\d{1,9
 _OPERATOR = r"(?:\s?[*×·÷/]\s?|\s?\+\s?|\s[-\u2212–]\s|\s[xX]\s)"
 _EQUATION = re.compile(
     rf"(?<![\w.,:/^+*×·÷=\[%$€£-])(?P<left>{_NUMBER}(?:{_OPERATOR}{_NUMBER}){{1,20}})\s?(?P<sign>=|≈|==)\s?"
-    rf"(?P<minus>[-\u2212])?(?P<right>{_NUMBER})(?![\w%]|[.,:/^]\d|\s?[-+*×·÷/^=(%!]|\s(?:thousand|million|billion|x\s|r(?:em)?\b|remainder|R\d?\b|mod))"
+    rf"(?P<minus>[-\u2212])?(?P<right>{_NUMBER})(?![\w%]|[.,:/^]\d|\s?[-+*×·÷/^=(%!]|\s(?:thousand|million"
+    rf"|billion|x\s|r(?:em)?\b|remainder|R\d?\b|mod))"
 )
 _PIECE = re.compile(rf"(?P<number>{_NUMBER})|(?P<operator>[*×·÷/+xX\u2212–-])")
 _ODD = re.compile(r"\b(?:mod|modulo|binary|hex\w*|octal|base|wrong|incorrect|false|if)\b|≠|!=", re.IGNORECASE)

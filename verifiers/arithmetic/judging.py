@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from verifiers.base import Evidence, Finding, Value, Verdict
-
 from verifiers.arithmetic.changes import changes
 from verifiers.arithmetic.claim import Claim
 from verifiers.arithmetic.conversions import conversions
@@ -20,6 +18,7 @@ from verifiers.arithmetic.sentence import Sentence, sentences
 from verifiers.arithmetic.sums import sums
 from verifiers.arithmetic.totals import totals
 from verifiers.arithmetic.walk import escaped, walk
+from verifiers.base import Evidence, Finding, Value, Verdict
 
 TEXT_CHARACTERS = 200_000
 """Of one document are read; a longer one is judged so far and never passed."""

@@ -1,9 +1,12 @@
 """Percentages in prose: "12 of 37 (32 %)", "20 % of 50 is 10", and shares that are said to make up a whole."""
 
+# ruff: noqa: RUF001 - people write dashes and signs of multiplication that look like others; the patterns name them.
+
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from verifiers.arithmetic.claim import Claim, claim
 from verifiers.arithmetic.compare import canonical, noun_after
@@ -22,19 +25,23 @@ _SHARE_FIRST = re.compile(
     rf"(?P<share>{P})(?P<noun>{_WORDS})\s\((?P<part>{N})(?:\sof\s|\sout of\s|/)(?P<whole>{N}){_END}"
 )
 _RESULT = re.compile(
-    rf"(?P<share>{P})\sof\s(?P<whole>{N})(?:\s\w{{1,20}})?(?:\s(?:is|equals|makes|comes to)\s|\s?=\s?)(?P<part>{N}){_END}"
+    rf"(?P<share>{P})\sof\s(?P<whole>{N})(?:\s\w{{1,20}})?(?:\s(?:is|equals|makes|comes to)\s"
+    rf"|\s?=\s?)(?P<part>{N}){_END}"
 )
 _CHANGE_WORDS = re.compile(
-    r"\b(?:gr[eo]w\w*|r[io]se\w*|fell|fall\w*|gain\w*|drop\w*|increas\w*|decreas\w*|up|down|discount\w*|cut\w*|lost|los[et]\w*|more|less|fewer"
+    r"\b(?:gr[eo]w\w*|r[io]se\w*|fell|fall\w*|gain\w*|drop\w*|increas\w*|decreas\w*|up|down|discount\w*|cut\w*"
+    r"|lost|los[et]\w*|more|less|fewer"
     r"|higher|lower|declin\w*|improv\w*|chang\w*|average\w*|confiden\w*|cover\w*|with|at|than)\b",
     re.IGNORECASE,
 )
 _WHOLE = re.compile(
-    r"\b(?:split|divided|broken down|breaks down|break down|made up of|consists? of|composed of|breakdown|allocated as|apportioned)\b",
+    r"\b(?:split|divided|broken down|breaks down|break down|made up of|consists? of|composed of|breakdown"
+    r"|allocated as|apportioned)\b",
     re.IGNORECASE,
 )
 _PARTIAL = re.compile(
-    r"\b(?:top|including|includes|such as|among|largest|biggest|rest|remainder|remaining|others?|mostly|mainly|multiple|several answers|of which|each)\b",
+    r"\b(?:top|including|includes|such as|among|largest|biggest|rest|remainder|remaining|others?|mostly|mainly"
+    r"|multiple|several answers|of which|each)\b",
     re.IGNORECASE,
 )
 _BETWEEN = re.compile(r"[^()]{0,45}(?:,|\band\b|/|\bto\b|&|\+)[^()]{0,25}|\s?/\s?")
@@ -78,7 +85,7 @@ def _shares(sentence: Sentence) -> Iterator[Claim]:
     if cue is None or _PARTIAL.search(sentence.text):
         return
     places = [place for place in sentence.tokens if place > cue.end() and sentence.text[place] == P]
-    gaps = list(zip(places, places[1:], strict=False))
+    gaps = list(pairwise(places))
     if len(places) < 2 or not all(_BETWEEN.fullmatch(sentence.text, a + 1, b) for a, b in gaps):
         return
     yield from whole_of([sentence.quantity_at(place) for place in places])

@@ -23,6 +23,8 @@ WORDS = {
         ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"], start=2
     )
 } | {"fifteen": Decimal(15), "twenty": Decimal(20), "thirty": Decimal(30), "forty": Decimal(40), "fifty": Decimal(50)}
+_FIVES = 125
+"""A figure that ends in 5 may be rounded to fives where that moves it by no more than 2 %: 175, and not 25."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,11 @@ class Quantity:
         return Range.around(self.value, self._loose() if self.is_approximate else self.step / 2)
 
     def loosely(self) -> Range:
-        """As a result whose trailing zeros say nothing: 100 km is about 60 miles."""
-        return Range.around(self.value, max(self._loose() / 2, self.step / 2))
+        """As a result that was rounded to a convenient one: 100 km is about 60 miles, 350 °F about 175 °C."""
+        last = max(last_digit(self.value), self.step)
+        is_five = (self.value / last) % 10 == 5 and abs(self.value) >= _FIVES * last
+        convenient = last * 5 if is_five else last
+        return Range.around(self.value, convenient / 2)
 
     def _loose(self) -> Decimal:
         return max(last_digit(self.value), self.step)

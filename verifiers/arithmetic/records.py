@@ -101,7 +101,7 @@ def _judged(ways: list[Range], extras: list[Quantity], total: Quantity) -> Claim
 
 
 def _shares(value: Mapping[str, object]) -> Iterator[Claim]:
-    """Three shares or more, in percent or in parts of one, that come near a whole: past that they are something else."""
+    """Three shares or more, in percent or in parts of one, that come near a whole: others are something else."""
     shares = [share for member in value.values() if (share := scalar(member))]
     if len(shares) < 3 or len(shares) != len(value) or not is_alike(shares) or shares[0].unit not in ("", "%"):
         return

@@ -1,10 +1,13 @@
 """Sums in prose: "12 apples, 7 pears and 5 plums, a total of 24"."""
 
+# ruff: noqa: RUF001 - people write dashes and signs of multiplication that look like others; the patterns name them.
+
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import pairwise
 
 from verifiers.arithmetic.claim import Claim, claim
 from verifiers.arithmetic.compare import is_alike, noun_after
@@ -28,9 +31,12 @@ _AND = re.compile(rf"{_WORDS},?\s(?:and|plus|\+|&)\s(?:\w{{1,12}}\s){{0,3}}")
 _RANGE = re.compile(r"\b(?:between|from|either|both)\s$", re.IGNORECASE)
 _TAIL = re.compile(r"[^()]{0,45}[,:–—(]?\s{0,2}")
 _UNEVEN = re.compile(
-    r"\b(?:refund\w*|lost|minus|less|fewer|return\w*|cancel\w*|remov\w*|withdr\w*|subtract\w*|discount\w*|each|per|times|every"
+    r"\b(?:refund\w*|lost|minus|less|fewer|return\w*|cancel\w*|remov\w*|withdr\w*|subtract\w*|discount\w*|each"
+    r"|per|times|every"
     r"|which|includ\w*|old|ago|than|apiece|out of|of the|by)\b"
 )
+_PRICES = re.compile(r"\b(?:costs?|priced?|prices|charges?|fees?|rates?)\b", re.IGNORECASE)
+"""Before the list: its figures may be for one piece each."""
 _LIKELY = Range(Decimal("0.8"), Decimal("1.25"))
 """Where the total counts something with another name ("fruits" of apples and pears, but also "fields" of screens), only
 a total this close to the sum is taken for one."""
@@ -64,10 +70,16 @@ def _sum(addends: list[Quantity]) -> Range:
 
 
 def _is_clear(sentence: Sentence, parts: list[int], at: int, total: Quantity, made: Range) -> bool:
+    if _PRICES.search(sentence.text, 0, parts[0]):
+        return _is_likely(total, made)
     counted = noun_after(sentence.text, at)
     nouns = {noun_after(sentence.text, position) for position in parts}
     if total.unit or not counted or counted in nouns or nouns == {""}:
         return True
+    return _is_likely(total, made)
+
+
+def _is_likely(total: Quantity, made: Range) -> bool:
     return made.middle > 0 and _LIKELY.has(total.value / made.middle)
 
 
@@ -99,7 +111,7 @@ def _quantities(sentence: Sentence, start: int, end: int) -> list[int]:
 def _is_list(text: str, places: list[int], end: int) -> bool:
     if len(places) < 2 or _UNEVEN.search(text, places[0], end):
         return False
-    gaps = list(zip(places, places[1:], strict=False))
+    gaps = list(pairwise(places))
     return all(_COMMA.fullmatch(text, a + 1, b) or _AND.fullmatch(text, a + 1, b) for a, b in gaps) and bool(
         _AND.fullmatch(text, gaps[-1][0] + 1, gaps[-1][1])
     )

@@ -1,5 +1,7 @@
 """Numbers under each other with a total below: Markdown tables, tab-separated tables and lists."""
 
+# ruff: noqa: RUF001 - people write dashes and signs of multiplication that look like others; the patterns name them.
+
 from __future__ import annotations
 
 import re
@@ -17,7 +19,8 @@ _NESTED = re.compile(
     r"\b(?:sub-?total|of which|thereof|including|average|mean|median|min|max)\b|^\s*[-–↳]", re.IGNORECASE
 )
 _RATE = re.compile(
-    r"\b(?:rate|average|avg|mean|median|ratio|score|rating|year|rank|index|unit|price|per|change|growth|yoy|id|no|age|version|margin|cumulative"
+    r"\b(?:rate|average|avg|mean|median|ratio|score|rating|year|rank|index|unit|price|per|change|growth|yoy|id|no"
+    r"|age|version|margin|cumulative"
     r"|running|balance|distinct|unique)\b|[#Δ]",
     re.IGNORECASE,
 )
@@ -39,7 +42,7 @@ class Block:
 
 def totals(text: str) -> Iterator[Claim]:
     for block in _blocks(text):
-        yield from _table(block.rows) if block.is_table else _column(block.rows, 1, "")
+        yield from _table(block.rows) if block.is_table else _column(block.rows, 1)
 
 
 def _blocks(text: str) -> Iterator[Block]:
@@ -82,10 +85,10 @@ def _table(rows: list[list[str]]) -> Iterator[Claim]:
         return
     for column, name in enumerate(header[1:], start=1):
         if not _RATE.search(name):
-            yield from _column(body, column, name)
+            yield from _column(body, column)
 
 
-def _column(rows: list[list[str]], column: int, name: str) -> Iterator[Claim]:
+def _column(rows: list[list[str]], column: int) -> Iterator[Claim]:
     """The last row is the total of those above it, where it says so and each of them is one number."""
     *above, last = rows
     if not _TOTAL.fullmatch(last[0]) or any(_NESTED.search(row[0]) or _TOTAL.fullmatch(row[0]) for row in above):
@@ -107,7 +110,7 @@ def total_of(parts: list[Quantity], total: Quantity, rule: str = "total-row-wron
 
 
 def _may_be_other(parts: list[Quantity], total: Quantity) -> bool:
-    """A figure between the smallest and the largest part may be their average, and a total share is one of another whole."""
+    """A figure between the smallest and the largest part may be an average; a total share may be of another whole."""
     if total.unit == "%" and total.value != HUNDRED:
         return True
     values = [part.value for part in parts]

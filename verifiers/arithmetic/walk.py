@@ -35,7 +35,7 @@ _USER = frozenset(("user", "ROLE_USER"))
 
 
 def walk(document: object) -> Iterator[tuple[str, object]]:
-    """Every string and object, in the document's order. An answer's history repeats what was asked: that is left out."""
+    """Every string and object, in the document's order, without what the user said in a task's history."""
     waiting: list[tuple[str, object]] = [("", document)]
     while waiting:
         pointer, value = waiting.pop()

@@ -1,4 +1,4 @@
-"""The bench: where evidence is judged, so many at once and each for so long. Whatever a judge does, it ends in a verdict.
+"""The bench: where evidence is judged, so many at once, each for so long. Whatever a judge does, a verdict comes of it.
 
 A plain function runs in a thread, so that a slow one does not hold up health checks; a coroutine function runs on the
 event loop. A thread cannot be stopped: one that passes its time keeps its place at the bench until it returns.
@@ -86,16 +86,25 @@ class Bench:
         return await asyncio.get_running_loop().run_in_executor(self._threads, read)
 
     async def _on_a_thread(self, read: Read) -> Verdict:
+        work = self._threads.submit(self._called, read)
+        try:
+            answer = await asyncio.wrap_future(work)
+            return await self._settled_answer(answer) if inspect.isawaitable(answer) else checked(answer)
+        finally:
+            self._leave_after(work)
+
+    def _leave_after(self, work: Future[Any]) -> None:
+        """At once, or when the thread returns of which nobody wants to know any more."""
+        if work.done():
+            self._leave()
+            return
         loop = asyncio.get_running_loop()
 
         def leave(_: Future[Any]) -> None:
             with contextlib.suppress(RuntimeError):  # the loop is gone: a thread has outlived its server
                 loop.call_soon_threadsafe(self._leave)
 
-        work = self._threads.submit(self._called, read)
         work.add_done_callback(leave)
-        answer = await asyncio.wrap_future(work)
-        return await self._settled_answer(answer) if inspect.isawaitable(answer) else checked(answer)
 
     def _called(self, read: Read) -> Any:
         evidence = read()

@@ -48,6 +48,10 @@ class Settings:
     limits: Limits = Limits()
 
 
+STANDARD = Settings()
+"""What an empty command line says."""
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage()
@@ -63,11 +67,12 @@ def parse(name: str, arguments: Sequence[str] | None = None) -> Settings:
     if said.client_ca and not said.cert:
         parser.error("--client-ca needs --cert and --key")
     tls = Tls(said.cert, said.key, said.client_ca) if said.cert else None
-    return Settings(said.listen, said.metrics, tls, Limits(said.concurrency, said.waiting, said.limit_ms, said.drain_ms))
+    limits = Limits(said.concurrency, said.waiting, said.limit_ms, said.drain_ms)
+    return Settings(said.listen, said.metrics, tls, limits)
 
 
 def _parser(name: str) -> argparse.ArgumentParser:
-    standard, limits = Settings(), Limits()
+    standard, limits = STANDARD, STANDARD.limits
     parser = _Parser(f"python -m verifiers.{name}", allow_abbrev=False)
     add = parser.add_argument
     add("--listen", type=_listen, default=standard.listen, help="HOST:PORT or unix:/path; port 0 takes a free one")

@@ -78,7 +78,7 @@ def verdict_message(exchange_id: str, verdict: Verdict, description: Description
     """Raises TypeError or ValueError where a field cannot be carried, such as a cost past 64 bits."""
     return verifier_pb2.Verdict(
         exchange_id=exchange_id,
-        value=int(verdict.value),
+        value=verifier_pb2.Verdict.Value.Name(verdict.value),
         score=verdict.score,
         findings=[_finding_message(finding) for finding in verdict.findings[:MAX_FINDINGS]],
         verifier=description.name,

@@ -11,7 +11,8 @@ _NUMBERED = re.compile(
 )
 _LABELLED = re.compile(r"\[([A-Z][A-Za-z]{0,9}[-_ ]?\d{1,4})\](?![(:])")
 _AUTHOR = re.compile(
-    r"\(((?:van |de |von )?[A-Z][^\W\d_]+(?:[-\u2019'][A-Z][^\W\d_]+)?)(?:,? et al\.?| (?:and|&) [A-Z][^\W\d_]+)?,? [12]\d{3}[a-z]?\)"
+    r"\(((?:van |de |von )?[A-Z][^\W\d_]+(?:[-\u2019'][A-Z][^\W\d_]+)?)(?:,? et al\.?| (?:and"
+    r"|&) [A-Z][^\W\d_]+)?,? [12]\d{3}[a-z]?\)"
 )
 _LISTED = re.compile(r"^[ \t]{0,8}(?:[-*][ \t]{0,4})?(?:\[(\d{1,3})\]:?|(\d{1,3})[.)])[ \t]{1,4}\S", re.MULTILINE)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_MONTHS = "january february march april may june july august september october november december".split()
+_MONTHS = str.split("january february march april may june july august september october november december")
 _MONTH_NUMBERS = {name: number for number, name in enumerate(_MONTHS, 1)}
 _MONTH_NUMBERS |= {name[:3]: number for name, number in _MONTH_NUMBERS.items()} | {"sept": 9}
 _MONTH = rf"(?P<month>(?:{'|'.join(_MONTHS)})\b|(?:jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec)\b\.?)"
@@ -17,8 +17,10 @@ _PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         r"(?<!\d)(?P<year>[12]\d{3})-(?P<month>[01]\d)-(?P<day>[0-3]\d)(?!\d)",
-        rf"(?<![\w.,])(?:(?P<first>[0-3]?\d)(?:st|nd|rd|th)?{_JOIN})?(?:the )?{_DAY}(?: of)?[ -]{_MONTH}(?:,?[ -]{_YEAR})?",
-        rf"(?<!\w){_MONTH} (?:the )?{_DAY}(?![\d.%]|,\d)(?:{_JOIN}(?P<last>[0-3]?\d)(?:st|nd|rd|th)?(?![\d.%]))?(?:,? {_YEAR})?",
+        rf"(?<![\w.,])(?:(?P<first>[0-3]?\d)(?:st|nd|rd"
+        rf"|th)?{_JOIN})?(?:the )?{_DAY}(?: of)?[ -]{_MONTH}(?:,?[ -]{_YEAR})?",
+        rf"(?<!\w){_MONTH} (?:the )?{_DAY}(?![\d.%]|,\d)(?:{_JOIN}(?P<last>[0-3]?\d)(?:st|nd|rd"
+        rf"|th)?(?![\d.%]))?(?:,? {_YEAR})?",
         rf"(?<!\w){_MONTH},?(?: of)? {_YEAR}",
         r"(?<![\w/.])(?P<day>[0-3]?\d)(?P<mark>[/.])(?P<month>[0-3]?\d)(?P=mark)(?P<year>[12]\d{3})(?![\d/])",
         r"(?<![\w-])(?P<year>[12]\d{3})-(?P<month>0[1-9]|1[0-2])(?![\d-])",

@@ -24,7 +24,8 @@ _CUE = re.compile(
     r"|more|less|fewer|greater|higher|lower|larger|smaller|longer|shorter|older|younger|gap|margin|remain(?:s|ing|der)?"
     r"|per ?cent(?:age)?|percentage|share|ratio|average|mean|twice|double[sd]?|triple[sd]?|half|third|quarter|fold"
     r"|r[io]se[sn]?|fell|fall(?:s|en|ing)?|grew|grow(?:s|n|th|ing)?|increas\w+|decreas\w+|declin\w+|dropp?\w*|gain\w*|lost"
-    r"|net|gross|owed|in all|this (?:is|makes|comes)|comes to|excess|shortfall|saving\w*|saved?|changed?)\b|%|\btimes (?:as|more|the)\b",
+    r"|net|gross|owed|in all|this (?:is|makes|comes)|comes to|excess|shortfall|saving\w*|saved?"
+    r"|changed?)\b|%|\btimes (?:as|more|the)\b",
     re.IGNORECASE,
 )
 _SPAN_CUE = re.compile(r"\b(?:years?|days?|weeks?|months?|decades?|later|earlier|ago|aged?)\b", re.IGNORECASE)

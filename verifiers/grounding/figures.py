@@ -22,13 +22,17 @@ _SUFFIX = re.compile(
 _BEFORE = re.compile(
     r"(?P<sign>[-\u2212+])?(?:US|A|C)?(?P<currency>[$€£¥]|(?:USD|EUR|GBP|JPY)\s?)?(?P<late>[-\u2212+])?$"
 )
-_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_ORDINALS = "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
+_ONES = str.split(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+    " seventeen eighteen nineteen"
+)
+_TENS = str.split("twenty thirty forty fifty sixty seventy eighty ninety")
+_ORDINALS = str.split("zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth")
 WORD_VALUES = {word: value for value, word in enumerate(_ONES)} | {word: 20 + 10 * i for i, word in enumerate(_TENS)}
 _WORDS = re.compile(
     rf"\b(?:(?P<tens>{'|'.join(_TENS)})(?:[- ](?P<ones>{'|'.join(_ONES[1:10])}))?|(?P<unit>{'|'.join(_ONES)})"
-    rf"|(?P<dozen>(?:a )?dozen)|(?P<a>an?(?= (?:hundred|thousand|million|billion)\b))|(?P<ordinal>{'|'.join(_ORDINALS)}))\b"
+    rf"|(?P<dozen>(?:a )?dozen)|(?P<a>an?(?= (?:hundred|thousand|million|billion)\b))"
+    rf"|(?P<ordinal>{'|'.join(_ORDINALS)}))\b"
     rf"(?P<hundred>[- ]hundred\b)?",
     re.IGNORECASE,
 )
@@ -44,7 +48,8 @@ _SCALES = {
     "b": 1e9,
 }
 _HEDGE = re.compile(
-    r"(?:about|around|roughly|nearly|almost|over|under|approximately|approx\.?|some|circa|than|least|most|close to|~|≈)\s?"
+    r"(?:about|around|roughly|nearly|almost|over|under|approximately|approx\.?|some|circa|than|least|most"
+    r"|close to|~|≈)\s?"
     r"(?:an? |[$€£¥])?$",
     re.IGNORECASE,
 )

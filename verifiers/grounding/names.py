@@ -14,21 +14,26 @@ from verifiers.grounding.sentences import Sentence
 
 _CAPITAL = r"[A-ZÀ-ÖØ-Þ][^\W_]*(?:[-'\u2019.&][^\W_]+)*"
 _RUN = re.compile(
-    rf"(?<![\w@#/'\u2019-]){_CAPITAL}(?:(?: (?:of|the|de|da|del|di|van|von|der|den|la|le|al|bin|ibn|and|&|for)){{0,2}} {_CAPITAL})*"
+    rf"(?<![\w@#/'\u2019-]){_CAPITAL}(?:(?: (?:of|the|de|da|del|di|van|von|der|den|la|le|al|bin|ibn|and|&"
+    rf"|for)){{0,2}} {_CAPITAL})*"
 )
-_JOINERS = frozenset("of the de da del di van von der den la le al bin ibn and & for".split())
+_JOINERS = frozenset(str.split("of the de da del di van von der den la le al bin ibn and & for"))
 _COMMON = frozenset(
-    "i january february march april may june july august september october november december monday tuesday wednesday"
-    " thursday friday saturday sunday jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri"
-    " sat sun dr mr mrs ms miss sir prof professor president minister chief officer director manager lord lady inc ltd llc"
-    " plc gmbh corp co the a an in on at for from by and or but it this that these those he she they we you my your our"
-    " their his her its as if when while after before since although though however therefore thus also no not yes all any"
-    " some most many both each more less than there here what which who where why how according based overall summary note"
-    " source sources answer question total figure table section chapter part step page please thank thanks dear hello hi"
-    " north south east west northern southern eastern western earth internet web english christmas easter ok bc ad ce bce"
-    " am pm et al eg ie vs us usa uk eu un uae id url uri http https api json xml csv html pdf faq ceo cfo cto usd eur gbp"
-    " jpy utc gmt cet est pst ai it tv pc gdp vat nb ps asap tbd todo iso dna rna gps led usb cpu gpu ram sql km kg mw gw"
-    " kw kwh mwh gwh mb gb tb kb hz khz mhz ghz ph celsius fahrenheit must never only warning important q a".split()
+    str.split(
+        "i january february march april may june july august september october november december monday tuesday"
+        " wednesday thursday friday saturday sunday jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues"
+        " wed thu thur thurs fri sat sun dr mr mrs ms miss sir prof professor president minister chief officer"
+        " director manager lord lady inc ltd llc plc gmbh corp co the a an in on at for from by and or but it this"
+        " that these those he she they we you my your our their his her its as if when while after before since"
+        " although though however therefore thus also no not yes all any some most many both each more less than"
+        " there here what which who where why how according based overall summary note source sources answer"
+        " question total figure table section chapter part step page please thank thanks dear hello hi north south"
+        " east west northern southern eastern western earth internet web english christmas easter ok bc ad ce bce"
+        " am pm et al eg ie vs us usa uk eu un uae id url uri http https api json xml csv html pdf faq ceo cfo cto"
+        " usd eur gbp jpy utc gmt cet est pst ai it tv pc gdp vat nb ps asap tbd todo iso dna rna gps led usb cpu"
+        " gpu ram sql km kg mw gw kw kwh mwh gwh mb gb tb kb hz khz mhz ghz ph celsius fahrenheit must never only"
+        " warning important q a"
+    )
 )
 
 

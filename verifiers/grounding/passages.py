@@ -12,16 +12,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PROTOCOL_KEYS = frozenset(
-    "messageId contextId taskId artifactId id role state timestamp kind extensions mediaType mimeType filename url uri"
-    " raw bytes createdAt lastModified referenceTaskIds historyLength acceptedOutputModes configuration tenant"
-    " protocolVersion jsonrpc append lastChunk final index metadata name".split()
+    str.split(
+        "messageId contextId taskId artifactId id role state timestamp kind extensions mediaType mimeType filename"
+        " url uri raw bytes createdAt lastModified referenceTaskIds historyLength acceptedOutputModes configuration"
+        " tenant protocolVersion jsonrpc append lastChunk final index metadata name"
+    )
 )
 """Fields of the protocol outside data parts (A2A v1, Message, Task, Artifact, Part and events)."""
 
 MACHINE_KEYS = frozenset(
-    "id messageId contextId taskId artifactId traceId spanId requestId timestamp confidence score probability"
-    " similarity relevance rank index offset page tokens inputTokens outputTokens durationMs latencyMs elapsed"
-    " elapsedMs schemaVersion".split()
+    str.split(
+        "id messageId contextId taskId artifactId traceId spanId requestId timestamp confidence score probability"
+        " similarity relevance rank index offset page tokens inputTokens outputTokens durationMs latencyMs elapsed"
+        " elapsedMs schemaVersion"
+    )
 )
 """Fields inside data that an agent says about its own work, not about the world."""
 

@@ -60,7 +60,7 @@ def _reference(match: re.Match[str], is_url: bool) -> Reference:
 
 
 def _trim(token: str) -> str:
-    """Punctuation that closes the sentence or a Markdown link is not the reference's, unless its bracket opened within."""
+    """Punctuation that closes the sentence or a Markdown link is not part of it, unless its bracket opened within."""
     while token and token[-1] in _TRAILING:
         if token[-1] == ")" and token.count("(") >= token.count(")"):
             break

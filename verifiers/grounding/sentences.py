@@ -19,11 +19,14 @@ _NEGATION = re.compile(
     r"\b(?:not(?! only\b)|never|cannot|none|neither|without|nobody|nothing|no(?= [a-z]))\b|n['\u2019]t\b", re.IGNORECASE
 )
 _STOP = frozenset(
-    "a an the and or but nor so yet of in on at to for from by with as is are was were be been being has have had having"
-    " do does did it its this that these those there here which who whom whose what when where how than then also"
-    " will would can could may might shall should must into onto over under about after before between during through"
-    " he she they them his her their we our you your i me my not no never none neither without cannot nobody nothing"
-    " still just both each every all any some such only very more most while because if since until per via up out".split()
+    str.split(
+        "a an the and or but nor so yet of in on at to for from by with as is are was were be been being has have"
+        " had having do does did it its this that these those there here which who whom whose what when where how"
+        " than then also will would can could may might shall should must into onto over under about after before"
+        " between during through he she they them his her their we our you your i me my not no never none neither"
+        " without cannot nobody nothing still just both each every all any some such only very more most while"
+        " because if since until per via up out"
+    )
 )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from verifiers.judge.prices import BadPrices, Price, read_prices
@@ -62,14 +63,20 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     return settings, others
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BadSettings(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m verifiers.judge", allow_abbrev=False, add_help=False)
-    parser.add_argument("--endpoint", required=True)
+    rest = "Whatever else is given is for the server: --listen and the other options that all verifiers have."
+    parser = _Parser("python -m verifiers.judge", allow_abbrev=False, epilog=rest)
+    parser.add_argument("--endpoint", required=True, help="base address of an OpenAI-compatible API, with its version")
     parser.add_argument("--model", required=True)
-    parser.add_argument("--api-key-file", type=Path)
-    parser.add_argument("--api-key-env", default="JUDGE_API_KEY")
-    parser.add_argument("--rubric", type=Path)
-    parser.add_argument("--prices", type=Path)
+    parser.add_argument("--api-key-file", type=Path, help="holds the key and nothing else")
+    parser.add_argument("--api-key-env", default="JUDGE_API_KEY", help="name of the variable that holds the key")
+    parser.add_argument("--rubric", type=Path, help="file; for specs that bring none")
+    parser.add_argument("--prices", type=Path, help="file; US dollars for a million tokens, by model")
     parser.add_argument("--timeout-ms", type=_positive, default=20_000)
     parser.add_argument("--max-answer-tokens", type=_positive, default=700)
     parser.add_argument("--max-evidence-chars", type=_positive, default=48_000)

@@ -13,6 +13,7 @@ from verifiers.cage import Cage, Caged
 from verifiers.rules.rulebook import BadRules, Rule, read_rules
 
 MAX_FINDINGS = 20
+_UNJUDGED = "unjudged"
 
 
 async def judge(evidence: Evidence) -> Verdict:
@@ -23,7 +24,7 @@ async def judge(evidence: Evidence) -> Verdict:
     except BadRules as bad:
         return _inconclusive("bad-rules", str(bad))
     except Caged as caged:
-        return _inconclusive("unjudged", f"The rules could not be evaluated: {caged}.")
+        return _inconclusive(_UNJUDGED, f"The rules could not be evaluated: {caged}.")
     return _verdict(answer["held"], [Finding(**found) for found in answer["findings"]])
 
 
@@ -38,16 +39,17 @@ def _documents(evidence: Evidence) -> dict[str, Any]:
 
 
 def _verdict(held: int, findings: Sequence[Finding]) -> Verdict:
-    """No rule had its turn and none failed: that is known, so it is a pass."""
+    """No rule had its turn and none failed: that is known, so it is a pass. What fails is named first."""
     asked = held + len(findings)
     score = held / asked if asked else 1.0
-    return Verdict(_value(findings), score, tuple(findings[:MAX_FINDINGS]))
+    ordered = sorted(findings, key=lambda finding: finding.rule == _UNJUDGED)
+    return Verdict(_value(findings), score, tuple(ordered[:MAX_FINDINGS]))
 
 
 def _value(findings: Sequence[Finding]) -> Value:
     if not findings:
         return Value.PASS
-    return Value.INCONCLUSIVE if all(finding.rule == "unjudged" for finding in findings) else Value.FAIL
+    return Value.INCONCLUSIVE if all(finding.rule == _UNJUDGED for finding in findings) else Value.FAIL
 
 
 def _inconclusive(rule: str, message: str) -> Verdict:

@@ -1,14 +1,13 @@
 """Secrets: do credentials or personal data leave an agent?
 
 A *suspect* is a piece of text with the shape of a secret. It becomes a finding only if it passes what a real one must
-pass (a check digit, a decodable body, enough entropy) and is not a *placeholder*. A finding names the kind and the place,
-never the secret.
+pass (a check digit, a decodable body, enough entropy) and is not a *placeholder*. A finding names the kind and the
+place, never the secret.
 """
 
 from __future__ import annotations
 
 from verifiers.base import Description
-
 from verifiers.secrets.judging import judge
 
 DESCRIPTION = Description(

@@ -9,12 +9,14 @@ from verifiers.secrets.placeholder import is_placeholder, is_prose, is_random
 from verifiers.secrets.suspect import Suspect
 
 _ASSIGNMENT = re.compile(
-    r"(?P<name>passw(?:or)?d|passphrase|pwd|secret(?:[_-]?(?:access[_-]?)?key)?|token|(?:api|access|auth|signing|encryption|account|private)[_-]?key)"
+    r"(?P<name>passw(?:or)?d|passphrase|pwd|secret(?:[_-]?(?:access[_-]?)?key)?|token|(?:api|access|auth|signing"
+    r"|encryption|account|private)[_-]?key)"
     r"(?:[\"']?\s{0,3}(?:=>|:=|=|:)\s{0,3}| is )(?P<quote>[\"'`]?)(?P<value>[^\s\"'`;,<>(){}\[\]]{8,200})",
     re.IGNORECASE,
 )
 _HARMLESS = re.compile(
-    r"(?:page|next|prev|previous|idempotency|sync|continuation|cursor|cancel|cancellation|public|design|stop|start|end|pad|eos|bos|csrf|per)[_ -]?$",
+    r"(?:page|next|prev|previous|idempotency|sync|continuation|cursor|cancel|cancellation|public|design|stop"
+    r"|start|end|pad|eos|bos|csrf|per)[_ -]?$",
     re.IGNORECASE,
 )
 """Before the name: tokens that open nothing."""
@@ -22,7 +24,8 @@ _CONNECTION = re.compile(
     r"(?<![\w+.-])[a-z][a-z0-9+.-]{1,20}://(?P<user>[^\s:/@\"'<>]{0,64}):(?P<value>[^\s/@\"'<>]{3,128})@[\w.-]{1,253}",
     re.IGNORECASE,
 )
-_WEAK = frozenset("password pass secret user guest root admin postgres mysql rabbitmq minioadmin test".split())
+_DEFAULTS = "password pass secret user guest root admin postgres mysql rabbitmq minioadmin test"
+_WEAK = frozenset(_DEFAULTS.split())
 """Defaults of freshly unpacked servers, in every manual."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from verifiers.base import Evidence, Finding, Value, Verdict
-
 from verifiers.secrets.assignments import assignments, connections
 from verifiers.secrets.library import known
 from verifiers.secrets.numbers import cards, ibans
@@ -14,7 +13,7 @@ from verifiers.secrets.suspect import Suspect
 from verifiers.secrets.tokens import basics, bearers, jwts, private_keys, shapes
 from verifiers.secrets.walk import texts
 
-TEXT_CHARACTERS = 500_000
+TEXT_CHARACTERS = 250_000
 """Of one document are read; a longer one is judged so far and never passed."""
 TEXTS = 10_000
 """Of one document are read, for the same reason."""
@@ -30,8 +29,8 @@ CREDENTIALS: tuple[Detector, ...] = (
     basics,
     bearers,
     assignments,
-    cards,
     ibans,
+    cards,
 )
 """In this order, because a value is reported once, by the first that knows it: the most exact names it."""
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from verifiers.secrets.suspect import Suspect
 
 _CARD = re.compile(
-    r"(?<![\w.,+-])[2-6]\d{3}(?:(?P<gap>[ -]?)\d{4}(?P=gap)\d{4}(?P=gap)\d{4}|(?P<amex>[ -]?)\d{6}(?P=amex)\d{5})(?![\w-]|[.,]\d)"
+    r"(?<![\w.,+-])(?<!\d[ -])[2-6]\d{3}(?:(?P<gap>[ -]?)\d{4}(?P=gap)\d{4}(?P=gap)\d{4}"
+    r"|(?P<amex>[ -]?)\d{6}(?P=amex)\d{5})(?![\w-]|[.,]\d)"
 )
 _IBAN = re.compile(r"(?<![\w-])[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}")
 _ABOUT_CARDS = re.compile(
@@ -17,27 +18,44 @@ _ABOUT_CARDS = re.compile(
 _NEARBY = 60
 """Characters on each side in which a card is named. One 16-digit number in ten passes the check digit by chance."""
 
-CARD_EXAMPLES = frozenset(
-    "4111111111111111 4242424242424242 4012888888881881 4000056655665556 5555555555554444 5105105105105100 5200828282828210"
-    " 2223003122003222 2223000048400011 378282246310005 371449635398431 378734493671000 6011111111111117 6011000990139424"
-    " 3530111333300000 3566002020360505 4000000000000002 4000000000009995".split()
+_CARDS = (
+    "4111111111111111 4242424242424242 4012888888881881 4000056655665556 5555555555554444 5105105105105100"
+    " 5200828282828210"
+    " 2223003122003222 2223000048400011 378282246310005 371449635398431 378734493671000 6011111111111117"
+    " 6011000990139424"
+    " 3530111333300000 3566002020360505 4000000000000002 4000000000009995"
 )
+CARD_EXAMPLES = frozenset(_CARDS.split())
 """Published by payment services for tests; no account stands behind them."""
-IBAN_EXAMPLES = frozenset(
-    "DE89370400440532013000 GB82WEST12345698765432 GB29NWBK60161331926819 GB33BUKB20201555555555 FR1420041010050500013M02606"
-    " NL91ABNA0417164300 CH9300762011623852957 ES9121000418450200051332 AT611904300234573201 BE68539007547034".split()
+_IBANS = (
+    "DE89370400440532013000 GB82WEST12345698765432 GB29NWBK60161331926819 GB33BUKB20201555555555"
+    " FR1420041010050500013M02606"
+    " NL91ABNA0417164300 CH9300762011623852957 ES9121000418450200051332 AT611904300234573201 BE68539007547034"
 )
+IBAN_EXAMPLES = frozenset(_IBANS.split())
 """From the registry of the standard and the manuals of banks."""
+_COUNTRIES = """
+15 NO
+16 BE
+18 DK FI NL FO GL
+19 MK SI
+20 AT BA EE KZ LT LU XK
+21 CH CR HR LI LV
+22 BG BH DE GB GE IE ME RS
+23 AE GI IL TL
+24 AD CZ ES MD PK RO SA SE SK TN VG
+25 PT ST
+26 IS TR
+27 FR GR IT MC SM
+28 AL AZ CY DO GT HU LB PL
+29 BR PS QA
+30 JO KW MU
+31 MT
+"""
 _IBAN_LENGTHS = {
     country: int(length)
-    for length, countries in (
-        line.split(":")
-        for line in (
-            "15:NO|16:BE|18:DK FI NL FO GL|19:MK SI|20:AT BA EE KZ LT LU XK|21:CH CR HR LI LV|22:BG BH DE GB GE IE ME RS|23:AE GI IL TL"
-            "|24:AD CZ ES MD PK RO SA SE SK TN VG|25:PT ST|26:IS TR|27:FR GR IT MC SM|28:AL AZ CY DO GT HU LB PL|29:BR PS QA|30:JO KW MU|31:MT"
-        ).split("|")
-    )
-    for country in countries.split()
+    for length, *countries in (line.split() for line in _COUNTRIES.strip().splitlines())
+    for country in countries
 }
 
 

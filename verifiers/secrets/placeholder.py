@@ -7,12 +7,15 @@ import re
 from collections import Counter
 
 _WORDS = re.compile(
-    r"example|sample|change-?_?me|placeholder|your[-_ ]|[-_]your|yourkey|yourtoken|dummy|redacted|masked|insert|todo|fake|foobar|lorem|hidden"
-    r"|removed|censored|not-?_?real|abcdef|123456789|012345|987654321|deadbeef|qwerty|s3cr3t|xxxx|\*{3}|\.{3}|\u2026|\u2022{3}",
+    r"example|sample|change-?_?me|placeholder|your[-_ ]|[-_]your|yourkey|yourtoken|dummy|redacted|masked|insert"
+    r"|todo|fake|foobar|lorem|hidden"
+    r"|removed|censored|not-?_?real|abcdef|123456789|012345|987654321|deadbeef|qwerty|s3cr3t|xxxx|\*{3}|\.{3}"
+    r"|\u2026|\u2022{3}",
     re.IGNORECASE,
 )
 _VARIABLE = re.compile(
-    r"[<>{}]|^\$|^%\w+%$|^(?:os\.|process\.|env[.(:]|getenv|config\.|settings\.|self\.|vault:|secret:|ref:|file:|/)|^https?://"
+    r"[<>{}]|^\$|^%\w+%$|^(?:os\.|process\.|env[.(:]|getenv|config\.|settings\.|self\.|vault:|secret:|ref:|file:"
+    r"|/)|^https?://"
 )
 _PROSE = re.compile(r"[A-Za-z]{1,24}(?:[-_/.:][A-Za-z]{1,24}|[-_/.:]v?\d{1,4})*[.,!?:]?")
 DISTINCT = 5
@@ -20,7 +23,7 @@ DISTINCT = 5
 
 
 def is_placeholder(value: str) -> bool:
-    """Whether nobody could use this value: it is masked, an example of a manual, a variable, or one character repeated."""
+    """Whether nobody could use this value: a mask, an example of a manual, a variable, or one character repeated."""
     return len(set(value)) < DISTINCT or bool(_WORDS.search(value) or _VARIABLE.search(value))
 
 

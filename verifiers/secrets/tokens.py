@@ -39,7 +39,8 @@ _JWT = re.compile(
     _START + r"(?P<head>eyJ[A-Za-z0-9_-]{8,2000})\.(?P<claims>eyJ[A-Za-z0-9_-]{4,8000})\.[A-Za-z0-9_-]{16,2000}" + _END
 )
 _PRIVATE_KEY = re.compile(
-    r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\s|\\[nr]|[A-Za-z0-9-]{1,20}: [^\n]{0,80}\n){0,12}(?P<body>[A-Za-z0-9+/=\s\\]{40})"
+    r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\s|\\[nr]|[A-Za-z0-9-]{1,20}:"
+    r" [^\n]{0,80}\n){0,12}(?P<body>[A-Za-z0-9+/=\s\\]{40})"
 )
 _BEARER = re.compile(
     r"(?<!\w)(?:bearer|authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?token)\s{1,3}(?P<value>[A-Za-z0-9._~+/=-]{16,2000})",

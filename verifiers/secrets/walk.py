@@ -1,4 +1,4 @@
-"""The texts of a document with their JSON Pointers: strings, numbers beside their names, and attached files that are text."""
+"""The texts of a document with their JSON Pointers: strings, numbers beside their names, and attached text files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import binascii
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-_IDS = frozenset("messageId contextId taskId artifactId message_id context_id task_id artifact_id timestamp".split())
+_NAMES = "messageId contextId taskId artifactId message_id context_id task_id artifact_id timestamp"
+_IDS = frozenset(_NAMES.split())
 _SHORT = 200
 """Characters up to which a value is read together with its name: `{"password": "..."}`."""
 

@@ -16,11 +16,12 @@ from types import MappingProxyType
 from typing import Any
 
 from cel_expr_python import cel  # type: ignore[import-untyped]  # It ships stubs and no marker that says so.
+from cel_expr_python.ext import ext_math, ext_optional  # type: ignore[import-untyped]  # As above.
 
 from sidecar.engine.message import Direction
 from sidecar.engine.specs.flaws import BrokenRule
 from sidecar.engine.specs.sentences import quoted, shown
-from sidecar.engine.specs.tokens import Call, Token, calls, tokens
+from sidecar.engine.specs.tokens import Call, Token, calls, nested, tokens
 
 MAX_CHARS = 4_096
 """Characters of an expression."""
@@ -33,6 +34,9 @@ MAX_COPIED = 500
 
 MAX_WORK_BYTES = 1 << 28
 """Bytes of messages times steps through lists. The slowest step known (`size` of a text) takes about 1.5 ns a byte."""
+
+MAX_POWER = 14
+"""Nesting from which on lists of two make more than MAX_STEPS."""
 
 _COMMON = {
     "request": cel.Type.DYN,
@@ -89,19 +93,27 @@ class Work:
 
     macros: int
     """How many times it goes through a list."""
+    nested: int
+    """How many of these stand inside each other."""
     growth: int
-    """How many lists it could join into one."""
+    """How many lists or texts it could join into one: `+` joins two, and one under `map` does so once more a `map`."""
     literal: int
     """Items of the longest list that it could write itself."""
     copies: bool
     """Whether it uses `map` or `filter`."""
 
+    def is_small(self, size_bytes: int) -> bool:
+        """Whether messages of this size are within bounds whatever is in them."""
+        most = MAX_STEPS if self.macros else 1
+        return not self.copies and size_bytes * self.growth * most <= MAX_WORK_BYTES
+
     def is_too_much(self, longest: int, size_bytes: int) -> bool:
         """Whether messages of this size, with this longest list, are more than it may take."""
-        steps = max(longest * self.growth, self.literal)
-        if self.copies and steps > MAX_COPIED:
+        items = max(longest * self.growth, self.literal)
+        if self.copies and items > MAX_COPIED:
             return True
-        return size_bytes * int(min(float(steps) ** self.macros, MAX_STEPS)) > MAX_WORK_BYTES
+        steps: int = min(max(self.macros, 1) * items ** min(self.nested, MAX_POWER), MAX_STEPS)
+        return size_bytes * self.growth * steps > MAX_WORK_BYTES
 
 
 class Expression:
@@ -117,6 +129,8 @@ class Expression:
         self._program = program(text, found, direction)
         self._names = frozenset(token.text.strip("'\"") for token in found if token.kind != "other")
         self.work = work_of(found)
+        if self.work.copies and max(self.work.growth, self.work.literal) > MAX_COPIED:
+            raise BrokenRule(shown(text), "fewer `+` and shorter lists beside `map` and `filter`, which copy them")
 
     def holds(self, activation: Any) -> bool:
         """Its value for a message. Raises Unevaluated where there is none, Exhausted at the end of its bound."""
@@ -159,7 +173,11 @@ def environment(direction: Direction) -> Any:
     overload = cel.Overload(
         "text_includes_text", cel.Type.BOOL, [cel.Type.STRING, cel.Type.STRING], True, lambda text, part: part in text
     )
-    return cel.NewEnv(variables=dict(VARIABLES[direction]), functions=[cel.FunctionDecl(_LINEAR, [overload])])
+    return cel.NewEnv(
+        variables=dict(VARIABLES[direction]),
+        functions=[cel.FunctionDecl(_LINEAR, [overload])],
+        extensions=[ext_optional.ExtOptional(), ext_math.ExtMath()],
+    )
 
 
 def program(text: str, found: Sequence[Token], direction: Direction) -> Any:
@@ -221,9 +239,11 @@ def allowed_in(direction: Direction) -> str:
 
 def work_of(found: Sequence[Token]) -> Work:
     called = [call.name.text for call in calls(found)]
+    copies = sum(name in _COPIES for name in called)
     return Work(
         macros=sum(name in _MACROS for name in called),
-        growth=1 + sum(token.text == "+" for token in found),
+        nested=nested(found, _MACROS),
+        growth=(1 + sum(token.text == "+" for token in found)) ** max(copies, 1),
         literal=1 + sum(token.text == "," for token in found),
-        copies=not _COPIES.isdisjoint(called),
+        copies=copies > 0,
     )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sidecar.engine.finding import Severity
 from sidecar.engine.message import JSON, Direction
-from sidecar.engine.specs.cel import MAX_STEPS, MAX_WORK_BYTES, Exhausted, Expression, Unevaluated, activation
+from sidecar.engine.specs.cel import Exhausted, Expression, Unevaluated, activation
 from sidecar.engine.specs.nesting import MAX_DEPTH, children, is_deeper
 
 log = logging.getLogger(__name__)
@@ -118,9 +118,7 @@ def judged(rule: Rule, facts: Facts) -> Broken | None:
 def is_too_much(rule: Rule, facts: Facts) -> bool:
     """Small messages need no look at their lists."""
     work = rule.expression.work
-    if not work.macros or (not work.copies and facts.size_bytes * MAX_STEPS <= MAX_WORK_BYTES):
-        return False
-    return work.is_too_much(facts.longest, facts.size_bytes)
+    return not work.is_small(facts.size_bytes) and work.is_too_much(facts.longest, facts.size_bytes)
 
 
 def broken(rule: Rule, keyword: str, why: str, severity: Severity | None = None) -> Broken:

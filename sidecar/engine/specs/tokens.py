@@ -6,7 +6,8 @@ The lexical rules are those of the CEL language definition, section "Syntax".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 _TOKEN = re.compile(
@@ -21,6 +22,10 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+
+
+_OPENING = frozenset("([{")
+_CLOSING = frozenset(")]}")
 
 
 class Token(NamedTuple):
@@ -59,7 +64,19 @@ def inside(found: Sequence[Token], start: int) -> Sequence[Token]:
     """The tokens up to the bracket that closes the one before `start`."""
     depth = 1
     for index in range(start, len(found)):
-        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(found[index].text, 0)
+        depth += (found[index].text in _OPENING) - (found[index].text in _CLOSING)
         if depth == 0:
             return found[start:index]
     return found[start:]
+
+
+def nested(found: Sequence[Token], names: Collection[str]) -> int:
+    """How many calls of these names stand inside each other, at most."""
+    deepest, open_calls = 0, []
+    for before, token in pairwise(found):
+        if token.text in _OPENING:
+            open_calls.append(token.text == "(" and before.text in names)
+            deepest = max(deepest, sum(open_calls))
+        elif token.text in _CLOSING and open_calls:
+            open_calls.pop()
+    return deepest
