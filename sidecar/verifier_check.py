@@ -235,7 +235,7 @@ async def reasoned(probe: Probe) -> str:
     fails = [verdict for verdict in gathered(probe) if verdict.value == verifier_pb2.Verdict.FAIL]
     bare = [verdict for verdict in fails if not any(found.rule and found.message for found in verdict.findings)]
     demand(not bare, f"{len(bare)} of {len(fails)} fails have no finding with a rule and a sentence")
-    return f"{len(fails)} fails" if fails else "no sample made it fail"
+    return f"{len(fails)} of {len(probe.verdicts)} verdicts are FAIL" if fails else "no sample made it fail"
 
 
 def gathered(probe: Probe) -> list[Any]:
