@@ -1,4 +1,4 @@
-"""The command line: run · check · spec · demo. Exits: 0 as asked, 1 not as claimed, 64 a mistake of the operator's."""
+"""The command line. Exit codes: 0 as asked, 1 not as claimed, 64 a mistake of the operator's."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import click
 from sidecar import __version__, config
 from sidecar.app import App
 from sidecar.commands.spec import spec
+from sidecar.commands.verifier import verifier
 from sidecar.config import Config
 from sidecar.errors import EX_USAGE, ConfigError
 from sidecar.spec_files import SpecSource
@@ -107,6 +108,7 @@ def demo(keep: bool) -> None:
 
 
 main.add_command(spec)
+main.add_command(verifier)
 
 
 def read_config(

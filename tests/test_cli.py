@@ -70,6 +70,7 @@ def test_check_says_the_mistakes_of_specs(folder: Path, capsys: pytest.CaptureFi
         (["check", "--agent", "a", "--listen", "nowhere", "--upstream", ":1"], "--listen"),
         (["serve"], "serve"),
         (["run", "--mode", "strict"], "strict"),
+        (["verifier", "check", "nowhere"], "host:port"),
     ],
 )
 def test_a_wrong_command_line_says_what_is_wrong(
@@ -78,6 +79,12 @@ def test_a_wrong_command_line_says_what_is_wrong(
     """Exit code 64, as for every mistake of the operator's."""
     assert run(*arguments) == 64
     assert said in capsys.readouterr().err
+
+
+def test_a_verifier_that_nobody_serves_keeps_no_promise(capsys: pytest.CaptureFixture[str]):
+    """The address is right and nobody answers: that is the verifier's fault, not the command line's."""
+    assert run("verifier", "check", "127.0.0.1:1", "--timeout", "2") == 1
+    assert "0 of 1 claims hold" in capsys.readouterr().out
 
 
 def test_version_and_help_are_there(capsys: pytest.CaptureFixture[str]):

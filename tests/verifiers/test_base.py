@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import subprocess
 import sys
 import threading
@@ -18,7 +17,7 @@ from typing import Any
 import grpc
 import pytest
 from grpc import aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]  # it ships none
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from sidecar.v1 import common_pb2, verifier_pb2, verifier_pb2_grpc
@@ -55,7 +54,7 @@ class Caller:
 
     def __init__(self, server: Server, channel: aio.Channel) -> None:
         self.server = server
-        self.stub: Any = verifier_pb2_grpc.VerifierStub(channel)
+        self.stub: Any = verifier_pb2_grpc.VerifierStub(channel)  # type: ignore[no-untyped-call]
         self.health: Any = health_pb2_grpc.HealthStub(channel)
         self.reflection: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
 
@@ -67,7 +66,8 @@ class Caller:
 
     async def metrics(self) -> list[str]:
         url = f"http://{self.server.metrics_address}/metrics"
-        return (await asyncio.to_thread(lambda: urllib.request.urlopen(url).read().decode())).splitlines()
+        shown: str = await asyncio.to_thread(lambda: urllib.request.urlopen(url).read().decode())
+        return shown.splitlines()
 
 
 @asynccontextmanager
@@ -85,12 +85,20 @@ async def asked(
         yield Caller(server, channel)
 
 
-def evidence(exchange_id: str = "e-1", **fields: Any) -> Any:
+def evidence(exchange_id: str = "e-1", /, **fields: Any) -> Any:
     return verifier_pb2.Evidence(exchange_id=exchange_id, **fields)
 
 
 def passes(_: Evidence) -> Verdict:
     return PASSED
+
+
+def keeping(seen: list[Evidence]) -> Callable[[Evidence], Verdict]:
+    def judge(given: Evidence) -> Verdict:
+        seen.append(given)
+        return PASSED
+
+    return judge
 
 
 class Gate:
@@ -163,7 +171,7 @@ async def test_the_judge_sees_all_of_the_evidence() -> None:
         lineage=common_pb2.Lineage(conversation="c", trace_id="0" * 32, hops=3),
         parameters={"rules": "none"},
     )
-    async with asked(lambda e: seen.append(e) or PASSED) as caller:
+    async with asked(keeping(seen)) as caller:
         await caller.verify(given)
     answer, asking = ["é", None], {"n": 12345678901234567890}
     expected = Evidence("e-1", "a", "b", "/x.Y/Z", "b/v1", asking, answer, "c", "0" * 32, 3, {"rules": "none"})
@@ -173,7 +181,7 @@ async def test_the_judge_sees_all_of_the_evidence() -> None:
 async def test_a_document_that_is_not_there_is_none() -> None:
     """An empty field is how the wire says so, and no mistake."""
     seen: list[Evidence] = []
-    async with asked(lambda e: seen.append(e) or PASSED) as caller:
+    async with asked(keeping(seen)) as caller:
         await caller.verify(evidence())
     assert (seen[0].request, seen[0].response) == (None, None)
 
@@ -585,7 +593,7 @@ async def test_told_to_stop_the_process_ends_with_0(is_hanging: bool) -> None:
     """Also where a judge hangs in a thread that nobody can stop."""
     with running("--drain-ms", "100", "--limit-ms", "200") as (program, address):
         async with aio.insecure_channel(address) as channel:
-            stub: Any = verifier_pb2_grpc.VerifierStub(channel)
+            stub: Any = verifier_pb2_grpc.VerifierStub(channel)  # type: ignore[no-untyped-call]
             verdict = await stub.Verify(evidence("hang" if is_hanging else "quick"), timeout=LIMIT_S)
         assert bool(verdict.findings) is is_hanging
         program.terminate()

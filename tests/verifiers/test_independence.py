@@ -51,7 +51,7 @@ def test_a_verifier_uses_only_the_base_and_itself(path: Path):
     assert not forbidden(path.read_text(), path.relative_to(ROOT))
 
 
-def test_the_sidecar_uses_no_verifier():
+def test_the_sidecar_uses_no_verifier() -> None:
     """It knows verifiers by their wire alone, so that those written in other languages are treated alike."""
     users = {
         path.relative_to(ROOT)
@@ -96,7 +96,7 @@ def test_what_a_verifier_needs_is_allowed(source: str):
     assert not forbidden(source, Path("verifiers/rules/judgement.py"))
 
 
-def test_the_rule_is_about_files_that_exist():
+def test_the_rule_is_about_files_that_exist() -> None:
     """Over an empty list every rule holds."""
     assert {"base", "rules", "schema"} <= {path.parent.name for path in SOURCES}
     assert len(SIDECAR_SOURCES) > 10

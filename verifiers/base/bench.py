@@ -107,10 +107,11 @@ class Bench:
         work.add_done_callback(leave)
 
     def _called(self, read: Read) -> Any:
+        """On a thread no error is meant for anybody else, whatever its class."""
         evidence = read()
         try:
             return self._judge(evidence)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             return crashed(error)
 
     async def _settled(self, evidence: Evidence) -> Verdict:
