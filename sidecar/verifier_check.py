@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc import aio
 
 from sidecar.v1 import common_pb2, verifier_pb2
@@ -24,9 +25,13 @@ MAY_VARY = "the same evidence may be judged differently"
 """A verifier whose `blind_to` holds these words declares that it is not deterministic."""
 CONCURRENT_CALLS = 50
 STREAMED = 20
+ASKED_AGAIN = 3
+"""In a row, so that a verifier that takes turns between two answers shows it."""
 ABANDONED_CALLS = 10
 ABANDONED_AFTER_S = 0.01
 """Long enough for the call to be on its way, and shorter than most judgements."""
+NESTED = 20_000
+"""Brackets in brackets: past what JSON readers take."""
 MAX_SENT_BYTES = 64 << 20
 UNSAID_BYTES = 4 << 20
 """What is taken for the limit of a verifier that declares none."""
@@ -72,30 +77,29 @@ class Probe:
     verdicts: list[Any] = field(default_factory=list)
 
     async def describe(self) -> Any:
-        call = self.channel.unary_unary(f"{SERVICE}Describe", response_deserializer=verifier_pb2.Description.FromString)
-        return await call(b"", timeout=self.limit_s)
+        call = self.channel.unary_unary(f"{SERVICE}Describe")
+        return read(verifier_pb2.Description, await call(b"", timeout=self.limit_s))
 
     def call(self, evidence: Any) -> Any:
         """One Verify under way, which may be awaited or cancelled."""
-        method = self.channel.unary_unary(
-            f"{SERVICE}Verify",
-            request_serializer=verifier_pb2.Evidence.SerializeToString,
-            response_deserializer=verifier_pb2.Verdict.FromString,
-        )
-        return method(evidence, timeout=self.limit_s)
+        return self.channel.unary_unary(f"{SERVICE}Verify")(evidence.SerializeToString(), timeout=self.limit_s)
 
     async def verify(self, evidence: Any) -> Any:
         """Its verdict. Raises AioRpcError."""
-        return await self.call(evidence)
+        return read(verifier_pb2.Verdict, await self.call(evidence))
 
     async def verify_all(self, evidence: Sequence[Any]) -> list[Any]:
         """Its verdicts on one stream, as many as come before it ends."""
-        method = self.channel.stream_stream(
-            f"{SERVICE}VerifyStream",
-            request_serializer=verifier_pb2.Evidence.SerializeToString,
-            response_deserializer=verifier_pb2.Verdict.FromString,
-        )
-        return [verdict async for verdict in method(iter(evidence), timeout=self.limit_s)]
+        method = self.channel.stream_stream(f"{SERVICE}VerifyStream")
+        sent = [each.SerializeToString() for each in evidence]
+        return [read(verifier_pb2.Verdict, payload) async for payload in method(iter(sent), timeout=self.limit_s)]
+
+
+def read(kind: Any, payload: bytes) -> Any:
+    try:
+        return kind.FromString(payload)
+    except DecodeError as error:
+        raise NotAsClaimed(f"{len(payload)} bytes that are no {kind.DESCRIPTOR.name}") from error
 
 
 Examination: TypeAlias = Callable[[Probe], Awaitable[str]]
@@ -246,10 +250,10 @@ def gathered(probe: Probe) -> list[Any]:
 async def steady(probe: Probe) -> str:
     if any(MAY_VARY in sentence.lower() for sentence in probe.description.blind_to):
         return "it declares that it may vary"
-    again = [(await probe.verify(sample)).value for sample in probe.samples]
-    first = [verdict.value for verdict in gathered(probe)]
-    demand(first == again, f"first {names(first)}, then {names(again)}")
-    return names(again)
+    for sample, verdict in zip(probe.samples, gathered(probe), strict=True):
+        again = [(await probe.verify(sample)).value for _ in range(ASKED_AGAIN)]
+        demand(set(again) == {verdict.value}, f"first {names([verdict.value])}, then {names(again)}")
+    return names([verdict.value for verdict in probe.verdicts])
 
 
 def names(values: Sequence[int]) -> str:
@@ -265,14 +269,15 @@ async def survives_nothing(probe: Probe) -> str:
 
 
 async def refuses_garbage(probe: Probe) -> str:
-    seen = [await value_or_code(probe, sample) for sample in garbage()]
+    limit = probe.description.max_evidence_bytes or UNSAID_BYTES
+    seen = [await value_or_code(probe, sample) for sample in garbage() if sample.ByteSize() <= limit]
     demand(set(seen) <= {"INVALID_ARGUMENT", "INCONCLUSIVE"}, f"it answered {', '.join(seen)}")
     return ", ".join(seen)
 
 
 def garbage() -> Iterator[Any]:
     """Cut off, no UTF-8, and nested deeper than any reader's stack."""
-    for payload in (b'{"message": {"par', b"\xff\xfe\x00", b"[" * 200_000):
+    for payload in (b'{"message": {"par', b"\xff\xfe\x00", b"[" * NESTED):
         sample = evidence("garbage")
         sample.response_json = payload
         yield sample

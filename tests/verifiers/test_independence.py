@@ -46,7 +46,7 @@ def forbidden(source: str, path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_verifier_uses_only_the_base_and_itself(path: Path):
+def test_a_verifier_uses_only_the_base_and_itself(path: Path) -> None:
     """Code that both sides share would be wrong on both sides at once."""
     assert not forbidden(path.read_text(), path.relative_to(ROOT))
 
@@ -75,7 +75,7 @@ def test_the_sidecar_uses_no_verifier() -> None:
         "def judge(evidence):\n    import sidecar.units",
     ],
 )
-def test_a_borrowed_line_is_seen(source: str):
+def test_a_borrowed_line_is_seen(source: str) -> None:
     """A rule that overlooks one way to import holds nothing."""
     assert forbidden(source, Path("verifiers/rules/engine.py"))
 
@@ -91,7 +91,7 @@ def test_a_borrowed_line_is_seen(source: str):
         "from .engine import answer",
     ],
 )
-def test_what_a_verifier_needs_is_allowed(source: str):
+def test_what_a_verifier_needs_is_allowed(source: str) -> None:
     """The rule forbids sharing, not living."""
     assert not forbidden(source, Path("verifiers/rules/judgement.py"))
 
