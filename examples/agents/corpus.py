@@ -46,6 +46,19 @@ CORPUS: Mapping[str, tuple[Fact, ...]] = {
         Fact("John Smeaton's tower on the Eddystone rocks was first lit in October 1759.", 1759, "Trinity House"),
         Fact("Augustin Fresnel's lens was first used in the tower of Cordouan in 1823.", 1823, "Phare de Cordouan"),
     ),
+    "tunnels": (
+        Fact(
+            "The Seikan Tunnel opened in March 1988 with a length of 53.85 kilometres.",
+            1988,
+            "Hokkaido Railway Company",
+        ),
+        Fact("The Channel Tunnel opened in May 1994 with a length of 50.45 kilometres.", 1994, "Getlink"),
+        Fact(
+            "The Gotthard Base Tunnel opened in June 2016 with a length of 57.1 kilometres.",
+            2016,
+            "AlpTransit Gotthard",
+        ),
+    ),
     "movable type": (
         Fact("Bi Sheng made movable type from baked clay.", "about 1040", "Shen Kuo, Dream Pool Essays"),
         Fact("The Jikji was printed in Korea with metal type in July 1377.", 1377, "UNESCO Memory of the World"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from a2a.helpers import get_data_parts
@@ -17,6 +17,9 @@ from a2a.server.tasks import TaskUpdater
 
 from examples.agents.executor import Job, Paragraph, TaskError, TaskExecutor
 from examples.agents.serve import Settings, serve_agent
+
+REMARKS: Mapping[str, str] = {"tunnels": "Some 43 million people travel through them each year."}
+"""What the writer adds of its own accord, by topic. It sounds right; no fact that it was given says so."""
 
 
 class Writer(TaskExecutor):
@@ -44,6 +47,8 @@ def sentences_of(findings: dict[str, Any]) -> Iterator[str]:
     yield f"Here is what is known about {findings.get('topic', 'this')}."
     for fact in facts:
         yield str(fact["text"])
+    if remark := REMARKS.get(str(findings.get("topic", "")).strip().casefold()):
+        yield remark
     yield f"Sources: {'; '.join(sorted({str(fact['source']) for fact in facts}))}."
 
 

@@ -1,4 +1,5 @@
-"""The demo: three real agents, a sidecar process beside each, and a play in five scenes that shows what this gives.
+"""The demo: three real agents, a sidecar process beside each, three verifiers, and a play in eight scenes that
+shows what this gives.
 
 - *stage*: addresses, folders and configurations, made afresh for each performance.
 - *fleet*: the processes on it.
@@ -38,6 +39,8 @@ def run(keep: bool = False) -> int:
 
 def what_is_missing(root: Path = ROOT) -> str:
     """One sentence on what has to be installed or fetched first; empty where all is there."""
+    if importlib.util.find_spec("grpc_health") is None:
+        return "The demo's verifiers need packages that are not installed: pip install 'agent-sidecar[demo,verifiers]'"
     if importlib.util.find_spec("a2a") is None:
         return "The demo's agents are built with a2a-sdk, which is not installed: pip install 'agent-sidecar[demo]'"
     for needed in ("examples/agents", "examples/demo", "specs/a2a/a2a_v1.binpb"):

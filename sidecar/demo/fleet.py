@@ -1,4 +1,4 @@
-"""The fleet: three agents and three sidecars, each a process of its own."""
+"""The fleet: three agents, three sidecars and three verifiers, each a process of its own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import grpc
 
 from sidecar.demo import pages
 from sidecar.demo.process import Process
-from sidecar.demo.stage import AGENTS, PEERS, Stage
+from sidecar.demo.stage import AGENTS, PEERS, VERIFIERS, Stage
 
 READY_LIMIT_S = 30.0
-"""From start to ready. Six interpreters start at once, perhaps on two busy cores."""
+"""From start to ready. Nine interpreters start at once, perhaps on two busy cores."""
 
 POLL_S = 0.05
 
-CLASH_MARKS = ("address already in use", "failed to bind", "errno 98")
+CLASH_MARKS = ("address already in use", "failed to bind", "errno 98", "cannot listen on")
 """Words in the log of a process whose port somebody else took between our picking it and its binding it."""
 
 Told = Callable[[str, str], None]
@@ -44,16 +44,20 @@ class Fleet:
         self.stage = stage
         self.agents = {name: agent_process(stage, name) for name in AGENTS}
         self.sidecars = {name: sidecar_process(stage, name) for name in AGENTS}
+        self.verifiers = {name: verifier_process(stage, name) for name in VERIFIERS}
 
     async def __aenter__(self) -> Fleet:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await asyncio.gather(*(process.stop() for process in (*self.agents.values(), *self.sidecars.values())))
+        everyone = (*self.agents.values(), *self.sidecars.values(), *self.verifiers.values())
+        await asyncio.gather(*(process.stop() for process in everyone))
 
     async def start(self, told: Told) -> None:
         """Start everything at once and wait until each is ready. Raises StartError."""
-        work = [self._start_agent(name, told) for name in AGENTS] + [self._start_sidecar(name, told) for name in AGENTS]
+        work = [self._start_agent(name, told) for name in AGENTS]
+        work += [self._start_sidecar(name, told) for name in AGENTS]
+        work += [self._start_verifier(name, told) for name in VERIFIERS]
         tasks = [asyncio.create_task(start) for start in work]
         try:
             await asyncio.gather(*tasks)
@@ -69,18 +73,30 @@ class Fleet:
         """Start it again at the same address. Raises StartError."""
         await self._start_agent(name, lambda _name, _address: None)
 
+    async def kill_verifier(self, name: str) -> None:
+        await self.verifiers[name].kill()
+
+    async def restart_verifier(self, name: str) -> None:
+        """Start it again at the same address. Raises StartError."""
+        await self._start_verifier(name, lambda _name, _address: None)
+
     def calls_received(self, name: str) -> int:
         """How many messages the agent says it received: its own log, of which no sidecar knows."""
         return self.agents[name].log.read_text(encoding="utf-8").count("received message ")
 
     async def _start_agent(self, name: str, told: Told) -> None:
         address = self.stage.agent(name)
-        await self._start(self.agents[name], lambda: has_agent(address))
+        await self._start(self.agents[name], lambda: is_connectable(address))
         told(name, address)
 
     async def _start_sidecar(self, name: str, told: Told) -> None:
         await self._start(self.sidecars[name], lambda: pages.is_ready(self.stage.metrics(name)))
         told(f"{name}'s sidecar", self.stage.sidecar(name))
+
+    async def _start_verifier(self, name: str, told: Told) -> None:
+        address = self.stage.verifier(name)
+        await self._start(self.verifiers[name], lambda: is_connectable(address))
+        told(name, address)
 
     async def _start(self, process: Process, is_ready: Callable[[], Awaitable[bool]]) -> None:
         await process.start()
@@ -106,7 +122,12 @@ def sidecar_process(stage: Stage, name: str) -> Process:
     return Process(f"{name}'s sidecar", arguments, stage.log(f"{name}-sidecar"), stage.root)
 
 
-async def has_agent(address: str) -> bool:
+def verifier_process(stage: Stage, name: str) -> Process:
+    arguments = [sys.executable, "-m", f"verifiers.{name}", "--listen", stage.verifier(name), "--metrics", "off"]
+    return Process(name, arguments, stage.log(name), stage.root)
+
+
+async def is_connectable(address: str) -> bool:
     """Whether somebody there speaks HTTP/2: a connection that comes up, and no call."""
     async with grpc.aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:

@@ -1,4 +1,4 @@
-"""The play from first to last: set up, start, five scenes, the show, and everything taken down again."""
+"""The play from first to last: set up, start, eight scenes, the show, and everything taken down again."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from sidecar.demo import panel_scenes, scenes
 from sidecar.demo.claims import Scene
 from sidecar.demo.fleet import Fleet, StartError
 from sidecar.demo.otlp_sink import OtlpSink
-from sidecar.demo.scenes import SCENES, House
+from sidecar.demo.scenes import House
 from sidecar.demo.show import Show
 from sidecar.demo.stage import new_folder, set_up
+
+SCENES = (*scenes.SCENES, *panel_scenes.SCENES)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -44,11 +47,11 @@ async def perform(root: Path, keep: bool, show: Show) -> int:
         except StartError as error:
             show.say(str(error), "bold red")
             return 1
-        scenes = [await played(number, House(fleet, sink), show) for number in range(len(SCENES))]
-        tell(scenes, fleet, keep, show)
+        seen = [await played(number, House(fleet, sink), show) for number in range(len(SCENES))]
+        tell(seen, fleet, keep, show)
         if keep:
             await interrupted()
-    return 0 if all(scene.is_ok for scene in scenes) else 1
+    return 0 if all(scene.is_ok for scene in seen) else 1
 
 
 def on_signal(act: Callable[[], object]) -> None:
@@ -68,7 +71,7 @@ async def started(root: Path, sink: OtlpSink, house_keeping: AsyncExitStack, sho
     """A fleet that is ready, on other ports where the first ones were taken. Raises StartError."""
     for attempt in range(1, ATTEMPTS + 1):
         folder = new_folder()
-        show.say("Starting three agents, and a sidecar beside each:", "bold")
+        show.say("Starting three agents, a sidecar beside each, and three verifiers:", "bold")
         fleet = await house_keeping.enter_async_context(Fleet(set_up(root, folder, sink.address)))
         try:
             await fleet.start(show.ready)
@@ -90,12 +93,12 @@ async def played(number: int, house: House, show: Show) -> Scene:
     return scene
 
 
-def tell(scenes: list[Scene], fleet: Fleet, keep: bool, show: Show) -> None:
-    show.table(scenes)
-    for scene in scenes:
+def tell(seen: list[Scene], fleet: Fleet, keep: bool, show: Show) -> None:
+    show.table(seen)
+    for scene in seen:
         show.trace(scene.trace)
-    show.failures(scenes)
-    show.verdict(scenes)
+    show.failures(seen)
+    show.verdict(seen)
     show.whereabouts(fleet.stage, keep)
 
 

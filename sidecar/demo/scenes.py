@@ -1,4 +1,4 @@
-"""The five scenes. Each does something real, observes it from both sides, and says what must have been seen."""
+"""The scenes about calls. Each does something real, observes it from both sides, and says what must have been seen."""
 
 from __future__ import annotations
 
@@ -254,4 +254,4 @@ SCENES: Final[tuple[Callable[[House], Awaitable[Scene]], ...]] = (
     dead_agent,
     streamed_answer,
 )
-"""In the order of the play: the dead agent is alive again before the last scene needs it."""
+"""In the order of the play: the dead agent is alive again before the next scene needs it."""

@@ -17,6 +17,9 @@ AGENTS: Final = ("researcher", "writer", "planner")
 PEERS: Final = MappingProxyType({"planner": ("researcher", "writer"), "researcher": (), "writer": ()})
 """Whom each agent calls."""
 
+VERIFIERS: Final = ("grounding", "rules", "arithmetic")
+"""Who judges what the writer answers."""
+
 LOOPBACK: Final = "127.0.0.1"
 KEY_BYTES: Final = 32
 
@@ -31,7 +34,7 @@ class Stage:
     """Configurations, logs and the lineage key of this performance."""
     addresses: MappingProxyType[str, str]
     """`host:port` of each agent (`planner`), sidecar (`planner_sidecar`), way out (`planner_to_writer`), and
-    metrics page (`planner_metrics`)."""
+    metrics page (`planner_metrics`), and of each verifier (`grounding`)."""
 
     def agent(self, name: str) -> str:
         return self.addresses[name]
@@ -46,6 +49,9 @@ class Stage:
 
     def metrics(self, name: str) -> str:
         return self.addresses[f"{name}_metrics"]
+
+    def verifier(self, name: str) -> str:
+        return self.addresses[name]
 
     def config(self, name: str) -> Path:
         return self.folder / f"{name}.yaml"
@@ -70,7 +76,7 @@ def set_up(root: Path, folder: Path, sink: str) -> Stage:
 
 def names_of_addresses() -> Sequence[str]:
     fixed = [name for agent in AGENTS for name in (agent, f"{agent}_sidecar", f"{agent}_metrics")]
-    return fixed + [f"{caller}_to_{callee}" for caller, callees in PEERS.items() for callee in callees]
+    return [*VERIFIERS, *fixed] + [f"{caller}_to_{callee}" for caller, callees in PEERS.items() for callee in callees]
 
 
 def free_addresses(count: int) -> list[str]:

@@ -58,6 +58,12 @@ class Answer:
         return " ".join(part.get("text", "") for part in status.get("message", {}).get("parts", []))
 
     @property
+    def data(self) -> dict[str, Any]:
+        """The first data part of a message; empty where there is none."""
+        parts = [part for event in self.events for part in event.get("message", {}).get("parts", [])]
+        return next((part["data"] for part in parts if "data" in part), {})
+
+    @property
     def chunk_arrivals_s(self) -> list[float]:
         """When each piece of the artifact came."""
         pairs = zip(self.events, self.arrivals_s, strict=True)
