@@ -58,6 +58,7 @@ bench-verifiers: venv ## How good the verifiers are, on the half of the labelled
 
 tools-test:
 	@command -v promtool >/dev/null || (apt-get update -qq && $(APT) prometheus)
+	@command -v redis-server >/dev/null || (apt-get update -qq && $(APT) redis-server)
 
 tools-bench:
 	@command -v h2load >/dev/null || (apt-get update -qq && $(APT) nghttp2-client)

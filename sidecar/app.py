@@ -29,7 +29,6 @@ from sidecar.proxy.reflection import reflect
 from sidecar.proxy.room import Room, RoomLimits
 from sidecar.proxy.upstream import Upstream
 from sidecar.spec_files import SpecSource
-from sidecar.stores.memory import MemoryStore
 from sidecar.system import RandomIds, SystemClock
 from sidecar.telemetry.log_reporter import LogReporter
 from sidecar.telemetry.methods import KnownMethods
@@ -39,11 +38,13 @@ from sidecar.telemetry.panel_metrics import PanelMetrics
 from sidecar.telemetry.sampling import build_sampler
 from sidecar.telemetry.span_record import limits_of
 from sidecar.telemetry.spans import SpanReporter
+from sidecar.telemetry.store_metrics import StoreMetrics
 from sidecar.telemetry.tracing import build_exporter, resolve, resource_of
 from sidecar.wiring import (
     COMPRESSIONS,
     lineage_settings,
     listen_settings,
+    open_store,
     series_limit,
     server_of,
     tracing_settings,
@@ -92,11 +93,12 @@ class App:
         self._spans = self._span_reporter(environ)
         self._logs = LogReporter(clock=clock, exchanges=config.log.exchanges)
         self._panel = self._verifier_panel(clock)
+        self._store = open_store(config, clock, StoreMetrics(self.metrics.registry, series_limit(config)))
         lineage = LineageKeeper(
             clock=clock,
             ids=RandomIds(),
             sampler=build_sampler(environ),
-            store=MemoryStore(),
+            store=self._store.conversations,
             settings=lineage_settings(config, environ),
         )
         self._engine = Engine(
@@ -126,6 +128,7 @@ class App:
         except ConfigError:
             await self._close()
             raise
+        await self._store.start()
         self._spans.start()
         for served in self.routes:
             await served.listener.start()
@@ -147,6 +150,7 @@ class App:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await asyncio.gather(*(served.upstream.close() for served in self.routes))
+        await self._store.close()
         await asyncio.to_thread(self._spans.shutdown, FLUSH_LIMIT_S)
         if self._metrics_server is not None:
             await asyncio.to_thread(self._metrics_server.stop)

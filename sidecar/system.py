@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 
@@ -19,6 +20,9 @@ class SystemClock(Clock):
 
     def unix_ns(self) -> int:
         return time.time_ns()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
 
 class RandomIds(Ids):

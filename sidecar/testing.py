@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -33,6 +34,11 @@ class ManualClock(Clock):
 
     def unix_ns(self) -> int:
         return self._start_unix_ns + self._elapsed_ns
+
+    async def sleep(self, seconds: float) -> None:
+        """Time passes at once, and whoever else is ready goes first."""
+        self.advance(seconds)
+        await asyncio.sleep(0)
 
 
 class CountingIds(Ids):

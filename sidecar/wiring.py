@@ -10,9 +10,14 @@ import grpc
 from sidecar.config import Config, Route
 from sidecar.engine.exchange import Side
 from sidecar.engine.lineage import JoinMode, LineageSettings
+from sidecar.engine.ports import Clock, StoreReporter
+from sidecar.engine.state import Store
 from sidecar.panel import VerifierSettings, VerifierTls
 from sidecar.proxy.listener import ListenSettings, ListenTls
 from sidecar.proxy.upstream import UpstreamSettings, UpstreamTls
+from sidecar.stores.memory import open_memory
+from sidecar.stores.redis import open_redis
+from sidecar.stores.sqlite import open_sqlite
 from sidecar.telemetry.span_record import Server
 from sidecar.telemetry.tracing import TracingSettings
 
@@ -33,6 +38,15 @@ def lineage_settings(config: Config, environ: Mapping[str, str]) -> LineageSetti
         max_exchanges=config.join.max_exchanges,
         unattached_routes=frozenset(route.name for route in config.routes if not route.lineage.attach),
     )
+
+
+def open_store(config: Config, clock: Clock, reporter: StoreReporter) -> Store:
+    """Where shared state lives. Raises ConfigError for a file that cannot be used; a Redis may be away for now."""
+    where = config.store
+    if where.scheme == "sqlite":
+        assert where.path is not None
+        return open_sqlite(where.path, clock)
+    return open_memory(clock) if where.scheme == "memory" else open_redis(where.url, reporter)
 
 
 def listen_settings(route: Route) -> ListenSettings:

@@ -104,7 +104,7 @@ def test_the_documented_example_of_the_design_is_read() -> None:
     assert both.budgets[0].limit_micro_usd == 2_100_000
     assert both.budgets[0].hold_micro_usd == 10_000
     assert both.store.path == Path("/var/lib/sidecar/state.db")
-    assert both.inactive == ("loops", "budgets", "journal", "admin", "store")
+    assert both.inactive == ("loops", "budgets", "journal", "admin")
 
 
 @pytest.mark.parametrize(
@@ -685,7 +685,7 @@ store: redis://cache:6379/0
         "lineage     signed with k2, k1 verified too",
         "metrics     http://127.0.0.1:9464/metrics",
         "traces      otlp → http://***@collector:4317 (grpc)",
-        "not active  loops, store",
+        "not active  loops",
         "            (checked, but not served yet)",
     ]
 

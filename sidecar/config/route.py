@@ -12,7 +12,7 @@ from sidecar.config.clashes import Clash
 from sidecar.config.section import Section
 from sidecar.config.tls import ListenTls, UpstreamTls
 from sidecar.config.values import AgentName, Flag, HostName, ListenAddress, PlainName, UpstreamAddress
-from sidecar.engine.exchange import UNKNOWN_CALLER, Mode, Side
+from sidecar.engine.exchange import UNKNOWN_CALLER, Guarding, Mode, Side
 from sidecar.units import BadValue, count, seconds, size
 
 CompressionName = Literal["identity", "gzip", "deflate"]
@@ -70,6 +70,8 @@ class Route(Section):
     """observe or enforce. Left out: the root's. The weaker of the two holds."""
     deadline_s: Annotated[float, seconds("1ms", "7d")] | None = Field(default=None, alias="deadline")
     """Seconds given to calls that carry no deadline, where the route enforces. Left out: none is added."""
+    guards: Guarding = Guarding.AUTO
+    """Where shared state is kept: auto (inbound, and outbound while the callee has no sidecar), always or never."""
     listen_tls: ListenTls | None = None
     """TLS towards callers. Left out: plain text."""
     upstream_tls: UpstreamTls | None = None

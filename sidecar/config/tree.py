@@ -108,7 +108,7 @@ class Config(Section):
         """Sections that the operator wrote and that this version validates but does not serve."""
         sections = ("loops", "budgets", "journal", "admin")
         said = [name for name in sections if name in self.model_fields_set and getattr(self, name)]
-        return (*said, *(("store",) if self.store.scheme != "memory" else ()))
+        return tuple(said)
 
     def mode_of(self, route: Route) -> Mode:
         """What holds on a route: the weaker of the root's mode and the route's own."""
@@ -116,7 +116,8 @@ class Config(Section):
 
     def engine_route(self, route: Route) -> exchange.Route:
         """What the engine needs to know of a route."""
-        return exchange.Route(route.name, route.side, route.caller, route.callee, self.mode_of(route))
+        mode = self.mode_of(route)
+        return exchange.Route(route.name, route.side, route.caller, route.callee, mode, route.guards)
 
     def describe(self) -> list[str]:
         """What will run, for `sidecar check` and the start, in 80 columns where names and addresses let it."""

@@ -43,6 +43,15 @@ class Side(StrEnum):
     OUTBOUND = "outbound"
 
 
+class Guarding(StrEnum):
+    """Whether the checks with shared state run on a route."""
+
+    AUTO = "auto"
+    """Inbound yes; outbound only while no sidecar answers for the callee."""
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """What the engine needs to know of a route. Addresses and sockets are the proxy's business."""
@@ -53,6 +62,7 @@ class Route:
     """The agent on the downstream side; `_unknown` where it is only known call by call."""
     callee: str
     mode: Mode = Mode.OBSERVE
+    guarding: Guarding = Guarding.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,8 @@ class Arrival:
     peer: Peer = Peer()
     first: Message | None = None
     """The request, where the method is known to send exactly one: then it is in hand before anything is dispatched."""
+    remaining_s: float | None = None
+    """Seconds that the caller still waits; None where it set no deadline."""
 
 
 class Origin(StrEnum):
@@ -98,6 +110,15 @@ class Status:
     """gRPC status name: `OK`, `NOT_FOUND`."""
     message: str = ""
     origin: Origin = Origin.UPSTREAM
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the callee said beside its messages, before the caller hears of it."""
+
+    status: Status
+    headers: Metadata = ()
+    trailers: Metadata = ()
 
 
 @dataclass(slots=True)
@@ -131,6 +152,14 @@ class Exchange:
     """Time that the engine has held this exchange's messages so far."""
     last_request: Message | None = None
     """What a response is judged against."""
+    last_response: Message | None = None
+    """The newest answer, seen by every check or not: what a refused one cost was spent all the same."""
+    is_guarded_here: bool = True
+    """Whether checks that keep shared state (claims, charges, loops, tasks) run in this sidecar, or at the callee's."""
+    dispatched_ns: int | None = None
+    """Clock.monotonic_ns when the callee was called; None while it cannot have seen anything."""
+    hints: list[str] = field(default_factory=list)
+    """What the caller is told beside its answer, in trailers: `loop; remaining=1`."""
 
     @property
     def route(self) -> Route:
@@ -143,6 +172,15 @@ class Exchange:
     @property
     def callee(self) -> str:
         return self.arrival.route.callee
+
+    @property
+    def was_dispatched(self) -> bool:
+        return self.dispatched_ns is not None
+
+    @property
+    def is_enforced(self) -> bool:
+        """Whether anything of ours may change this call: its route enforces."""
+        return self.arrival.route.mode is Mode.ENFORCE
 
     @property
     def method(self) -> str:

@@ -11,6 +11,7 @@ from sidecar.errors import Reason
 
 if TYPE_CHECKING:
     from sidecar.engine.exchange import Mode
+    from sidecar.engine.recording import Recording
 
 
 class Severity(StrEnum):
@@ -27,6 +28,7 @@ class Action(StrEnum):
 
     OBSERVED = "observed"
     REJECTED = "rejected"
+    REPLAYED = "replayed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,12 @@ class Finding:
     """JSON Pointer (RFC 6901) to the place in the document; empty for the whole."""
     evidence: Mapping[str, str] = field(default_factory=dict)
     """Small facts that back the sentence; never payload content."""
+    recording: Recording | None = None
+    """The recorded answer that this asks for, in the callee's place; it wins over `reason`."""
+    hint: str = ""
+    """What the caller is told beside its answer where this is enforced and nothing refuses: `loop; remaining=1`."""
+    retry_delay_s: float | None = None
+    """After which the same call may fare better; None where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +84,15 @@ class Reject:
         return self.findings[0].message if self.findings else self.reason.value
 
 
-Decision = Forward | Reject
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Answer from the record: the callee has done this already."""
+
+    recording: Recording
+    findings: tuple[Finding, ...]
+
+    label = "replay"
+
+
+Decision = Forward | Reject | Replay
+"""Once it is anything but Forward it stays so."""

@@ -22,7 +22,8 @@ from sidecar.errors import DependencyError
 
 if TYPE_CHECKING:
     from sidecar.engine.exchange import Exchange, Status
-    from sidecar.engine.ports import Clock, Ids, Sampler, Store
+    from sidecar.engine.ports import Clock, Ids, Sampler
+    from sidecar.engine.state import Conversations
     from sidecar.v1.lineage_pb2 import LineageBody
 
 __all__ = [
@@ -94,6 +95,8 @@ class Lineage:
     """As a trusted entry names it."""
     rejected: Rejected | None = None
     """Why an entry that came with it was not trusted."""
+    deadline_ns: int | None = None
+    """Clock.monotonic_ns by which whoever began this work stops waiting, as far as deadlines told; None if none did."""
 
     @property
     def trace_flags(self) -> int:
@@ -121,6 +124,7 @@ class Inheritance:
     was_seen_by_caller: bool = False
     caller: str | None = None
     rejected: Rejected | None = None
+    deadline_ns: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -142,7 +146,7 @@ class LineageKeeper:
         clock: Clock,
         ids: Ids,
         sampler: Sampler,
-        store: Store,
+        store: Conversations,
         settings: LineageSettings | None = None,
         complain: Callable[[DependencyError], None] = lambda error: log.warning("conversation kept locally: %s", error),
     ) -> None:
@@ -184,6 +188,7 @@ class LineageKeeper:
             was_seen_by_caller=inherited.was_seen_by_caller,
             caller=inherited.caller,
             rejected=inherited.rejected,
+            deadline_ns=self._deadline_ns(arrival, inherited.deadline_ns),
         )
 
     def stamp(self, exchange: Exchange) -> list[w3c.Pair]:
@@ -271,6 +276,14 @@ class LineageKeeper:
         inherited.conversation = above.conversation
         inherited.hops = min(above.hops + 1, HOPS_MAX)
         inherited.remainder_micro_usd = above.remainder_micro_usd
+        inherited.deadline_ns = above.deadline_ns
+
+    def _deadline_ns(self, arrival: Arrival, above_ns: int | None) -> int | None:
+        """The nearer of the call's own deadline and that of the work above it."""
+        if arrival.remaining_s is None:
+            return above_ns
+        own_ns = self._clock.monotonic_ns() + int(arrival.remaining_s * 1e9)
+        return own_ns if above_ns is None else min(own_ns, above_ns)
 
     def _is_sampled(self, arrival: Arrival, trace_id: str, parent: w3c.TraceContext | None) -> bool:
         was_sampled = parent.is_sampled if parent else None

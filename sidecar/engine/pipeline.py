@@ -1,7 +1,9 @@
-"""The engine tells a call's story in three verbs: start, message (each way, before it moves on), end.
+"""The engine tells a call's story in four verbs: start, message (each way, before it moves on), answered, end.
 
 A shell (the gRPC proxy, one day Envoy's ext_proc) calls them in that order and acts on the decision it gets back.
 Checks complain, `policy` decides, reporters watch. Data travels one way: nothing that a reporter does reaches back up.
+Checks are asked in order, and once one's finding has become a decision the later ones are not: what is refused is not
+judged, claimed or charged any further. Only the end is told to all, so that each can give back what it took.
 """
 
 from __future__ import annotations
@@ -13,16 +15,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from sidecar.engine import policy
-from sidecar.engine.exchange import FINDINGS_KEPT, Arrival, Exchange, Outcome, Status
-from sidecar.engine.finding import Action, Decision, Finding, Forward, Reject, Severity
+from sidecar.engine.exchange import FINDINGS_KEPT, Answer, Arrival, Exchange, Mode, Outcome, Side, Status
+from sidecar.engine.finding import FORWARD, Action, Decision, Finding, Forward, Reject, Replay, Severity
+from sidecar.engine.guarding import Guards
 from sidecar.engine.lineage import LineageKeeper, caller_of
 from sidecar.engine.message import NO_NAMES, Direction, Message, Names
 from sidecar.engine.ports import Check, Clock, Reporter, Specs
-from sidecar.errors import MalformedMessage, Reason
+from sidecar.engine.state.reach import is_consistent
+from sidecar.errors import MalformedMessage, Reason, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-CHECK_HOOKS = ("on_start", "on_message", "on_end")
+CHECK_HOOKS = ("on_start", "on_message", "on_answer", "on_end")
 REPORTER_HOOKS = ("exchange_started", "message_seen", "finding_made", "exchange_ended")
 
 Hook = Callable[..., Any]
@@ -48,12 +52,15 @@ class Engine:
         specs: Specs,
         checks: Sequence[Check] = (),
         reporters: Sequence[Reporter] = (),
+        guards: Guards | None = None,
     ) -> None:
         self._clock = clock
+        self._guards = guards or Guards()
         self._lineage = lineage
         self._specs = specs
         self._on_start = hooks_of(checks, "on_start")
         self._on_message = hooks_of(checks, "on_message")
+        self._on_answer = hooks_of(checks, "on_answer")
         self._on_end = hooks_of(checks, "on_end")
         for check in checks:
             refuse_misspelled(check, CHECK_HOOKS, "on_")
@@ -71,6 +78,7 @@ class Engine:
             started_ns=entered_ns,
             started_unix_ns=self._clock.unix_ns(),
             spec=self._specs.match(caller, arrival.route.callee, arrival.method),
+            is_guarded_here=self._guards.are_here(arrival.route),
         )
         self._tell("exchange_started", exchange)
         if self._on_start:
@@ -86,6 +94,8 @@ class Engine:
         tally.size_bytes += message.size_bytes
         if message.direction is Direction.REQUEST:
             exchange.last_request = message
+        else:
+            exchange.last_response = message
         if (names := names_of(message)) is not NO_NAMES:
             await self._learn(exchange, names)
         await self._run(self._on_message, exchange, exchange, message)
@@ -94,13 +104,41 @@ class Engine:
         return exchange.decision
 
     def stamp(self, exchange: Exchange) -> list[tuple[str, str | bytes]]:
-        """The metadata to send upstream: the caller's, with trace context and lineage as they now stand."""
+        """The metadata to send upstream: the caller's, with trace context and lineage as they now stand.
+
+        To be asked when the call goes out: from here on the callee may have seen it.
+        """
+        exchange.dispatched_ns = self._clock.monotonic_ns()
         return self._lineage.stamp(exchange)
+
+    async def answered(self, exchange: Exchange, answer: Answer, *, is_guarded_there: bool = False) -> Decision:
+        """The callee's status is here and the caller has not heard of it: the last moment to refuse.
+
+        `is_guarded_there`: whether the callee's own sidecar said that it keeps the shared state of this exchange.
+        """
+        if exchange.side is Side.OUTBOUND:
+            self._guards.heard(exchange.route, is_guarded_there)
+        if self._on_answer:
+            entered_ns = self._clock.monotonic_ns()
+            await self._run(self._on_answer, exchange, exchange, answer)
+            exchange.held_ns += self._clock.monotonic_ns() - entered_ns
+        return exchange.decision
+
+    def timeout_s(self, exchange: Exchange, default_s: float | None) -> float | None:
+        """Seconds to give to a call that carries no deadline; None where it stays without one.
+
+        Never in observe. What the work above still has bounds it, so a chain of calls cannot outlast its root.
+        """
+        given_s = deadline_of(exchange, default_s)
+        deadline_ns = exchange.lineage.deadline_ns
+        if given_s is None or deadline_ns is None:
+            return given_s
+        return min(given_s, (deadline_ns - self._clock.monotonic_ns()) / 1e9)
 
     async def end(self, exchange: Exchange, status: Status) -> Outcome:
         """The status is known and nothing more will pass."""
-        if self._on_end:
-            await self._run(self._on_end, exchange, exchange, status)
+        for hook in self._on_end:
+            self._record(exchange, list(await self._ask(hook, exchange, (exchange, status))), FORWARD)
         self._lineage.ended(exchange, status)
         outcome = Outcome(exchange, status, self._clock.monotonic_ns(), self._clock.unix_ns())
         self._tell("exchange_ended", outcome)
@@ -111,7 +149,7 @@ class Engine:
         assert finding.reason is not None
         decision = Reject(finding.reason, (finding,))
         exchange.decision = decision
-        self._record(exchange, [finding])
+        self._record(exchange, [finding], decision)
         return decision
 
     async def _learn(self, exchange: Exchange, names: Names) -> None:
@@ -121,30 +159,36 @@ class Engine:
             await self._lineage.saw(exchange, names)
 
     async def _run(self, hooks: Sequence[BoundHook], exchange: Exchange, *arguments: object) -> None:
-        findings: list[Finding] = []
+        if not isinstance(exchange.decision, Forward):
+            return
         for hook in hooks:
-            findings.extend(await self._ask(hook, arguments))
-        if findings:
-            if isinstance(exchange.decision, Forward):
-                exchange.decision = policy.decide(exchange, findings)
-            self._record(exchange, findings)
+            answer = await self._ask(hook, exchange, arguments)
+            if answer:
+                findings = list(answer)
+                decision = policy.decide(exchange, findings)
+                exchange.decision = decision
+                self._record(exchange, findings, decision)
+                if not isinstance(decision, Forward):
+                    return
 
-    async def _ask(self, hook: BoundHook, arguments: Sequence[object]) -> Iterable[Finding]:
+    async def _ask(self, hook: BoundHook, exchange: Exchange, arguments: Sequence[object]) -> Iterable[Finding]:
         try:
             answer = hook.call(*arguments)
             if hook.is_async:
                 answer = await answer
+        except StoreUnavailable as away:
+            return (store_away(hook.check, exchange, away),)
         except Exception as crash:
             log.exception("check %s crashed", hook.check.name)
             return (crashed(hook.check, crash),)
         return answer or ()
 
-    def _record(self, exchange: Exchange, findings: Sequence[Finding]) -> None:
+    def _record(self, exchange: Exchange, findings: Sequence[Finding], decision: Decision) -> None:
         exchange.findings.extend(findings[: FINDINGS_KEPT - len(exchange.findings)])
-        decisive = exchange.decision.findings if isinstance(exchange.decision, Reject) else ()
         for finding in findings:
-            action = Action.REJECTED if finding in decisive else Action.OBSERVED
-            self._tell("finding_made", exchange, finding, action)
+            if finding.hint and isinstance(decision, Forward) and policy.is_enforced(exchange, finding):
+                exchange.hints.append(finding.hint)
+            self._tell("finding_made", exchange, finding, action_of(finding, decision))
 
     def _tell(self, hook: str, *arguments: object) -> None:
         for report in self._reporters[hook]:
@@ -163,6 +207,34 @@ def names_of(message: Message | None) -> Names:
         return message.names
     except MalformedMessage:
         return NO_NAMES
+
+
+def deadline_of(exchange: Exchange, default_s: float | None) -> float | None:
+    """The spec's deadline where it has one, else the route's; None unless both enforce."""
+    spec = exchange.spec
+    if not exchange.is_enforced or (spec is not None and spec.mode is Mode.OBSERVE):
+        return None
+    return default_s if spec is None or spec.deadline_s is None else spec.deadline_s
+
+
+def action_of(finding: Finding, decision: Decision) -> Action:
+    if isinstance(decision, Reject) and finding in decision.findings:
+        return Action.REJECTED
+    return Action.REPLAYED if isinstance(decision, Replay) and finding in decision.findings else Action.OBSERVED
+
+
+def store_away(check: Check, exchange: Exchange, away: StoreUnavailable) -> Finding:
+    """The shared store did not answer, and nothing stood in for it: a refusal where the spec chose to be consistent."""
+    spec = exchange.spec
+    return Finding(
+        check=check.name,
+        rule="store-away",
+        severity=Severity.INTERNAL,
+        message=f"check {check.name} needs the shared store, which is away: {away}",
+        reason=Reason.STORE_UNAVAILABLE if is_consistent(exchange) else None,
+        mode=spec.mode if spec else None,
+        spec=spec.name if spec else "",
+    )
 
 
 def crashed(check: Check, crash: Exception) -> Finding:

@@ -1,18 +1,21 @@
-"""Findings and modes in, one decision out. Nothing else refuses a call."""
+"""Findings and modes in, one decision out. Nothing else refuses a call, or answers it from the record."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from sidecar.engine.exchange import Exchange, Mode, weakest
-from sidecar.engine.finding import FORWARD, Decision, Finding, Reject
+from sidecar.engine.finding import FORWARD, Decision, Finding, Reject, Replay
 
 
 def decide(exchange: Exchange, findings: Sequence[Finding]) -> Decision:
-    """Reject for the first enforced finding (checks run in order of precedence); else forward."""
+    """What the first enforced finding that asks for anything asks for (checks run in order of precedence)."""
     for finding in findings:
-        if finding.reason is not None and is_enforced(exchange, finding):
-            return Reject(finding.reason, (finding,))
+        if is_enforced(exchange, finding):
+            if finding.recording is not None:
+                return Replay(finding.recording, (finding,))
+            if finding.reason is not None:
+                return Reject(finding.reason, (finding,), finding.retry_delay_s)
     return FORWARD
 
 

@@ -1,8 +1,11 @@
-"""What the engine needs from outside, in the words of the domain. Tests script these; `app` wires the real ones."""
+"""What the engine needs from outside, in the words of the domain. Tests script these; `app` wires the real ones.
+
+What checks ask of a store is in `engine.state`, a port for each domain.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -19,6 +22,9 @@ class Clock(Protocol):
     def monotonic_ns(self) -> int: ...
 
     def unix_ns(self) -> int: ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let this much time pass."""
 
 
 class Ids(Protocol):
@@ -38,17 +44,6 @@ class Sampler(Protocol):
 
     def is_sampled(self, trace_id: str, parent_is_sampled: bool | None, method: str, side: Side) -> bool:
         """`parent_is_sampled` is None for a root."""
-
-
-class Store(Protocol):
-    """Shared state. Every verb is one atomic step in every store."""
-
-    async def name_conversation(self, aliases: Sequence[str], proposed: str) -> str:
-        """Claim `aliases` for one conversation and return its id.
-
-        The conversation is the one that already holds the first known alias in order; `proposed` where none is known.
-        Aliases held by another conversation stay there.
-        """
 
 
 class Specs(Protocol):
@@ -74,6 +69,22 @@ class Panel(Protocol):
         """Ask all of them beside the call. `tell` is called exactly once, with None where there was no room or time."""
 
 
+class StoreReporter(Protocol):
+    """Watches a store and can never fail it. Every hook is called on the event loop."""
+
+    def verb_failed(self, kind: str, verb: str) -> None:
+        """A verb got no answer from a store of this kind."""
+
+    def store_left(self, kind: str) -> None:
+        """The store is away from now on."""
+
+    def store_returned(self, kind: str) -> None:
+        """The store answers again."""
+
+    def store_forgot(self, kind: str, what: Literal["all", "last"]) -> None:
+        """It answers, and has lost what it once acknowledged: everything, or the newest writes."""
+
+
 class PanelReporter(Protocol):
     """Watches a panel and can never fail it."""
 
@@ -94,7 +105,10 @@ class Check(Protocol):
 
     - `on_start(exchange)`: headers are in, lineage is settled, nothing was dispatched;
     - `on_message(exchange, message)`: before the message moves on, either direction;
-    - `on_end(exchange, status)`: the status is known; too late to refuse.
+    - `on_answer(exchange, answer)`: the callee's status is here and the caller has not heard of it;
+    - `on_end(exchange, status)`: nothing more will pass; too late to refuse, and told to every check.
+
+    A hook that lets StoreUnavailable through refuses the call with STORE_UNAVAILABLE where that is enforced.
     """
 
     name: str

@@ -33,9 +33,10 @@ async def unary_unary(way: Way, method: MethodView, payload: bytes, context: Any
         connection = await call.connect()
         response: bytes = await call.dispatch(connection.unary_unary(method.name), payload)
         await call.look(method.message(Direction.RESPONSE, 0, response))
-        await call.relay_headers()
         await call.complete()
-    return response
+        await call.relay_headers()
+        call.reply = response
+    return call.reply
 
 
 async def unary_stream(way: Way, method: MethodView, payload: bytes, context: Any) -> None:
@@ -75,8 +76,8 @@ async def passage(way: Way, method: MethodView, context: Any, first: Message | N
         except UpstreamError as error:
             await call.answer_unreachable(error)
         except asyncio.CancelledError:
-            await call.interrupted()
-            raise
+            if not await call.interrupted():
+                raise
         except cygrpc.ExecuteBatchError as gone:
             # The answer could not be written: the caller has left, and the cancellation is on its way.
             await call.abandon()

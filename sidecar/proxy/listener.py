@@ -95,7 +95,8 @@ class Switch(grpc.GenericRpcHandler):  # type: ignore[misc]
 
 
 def handler_for(way: Way, method: Method) -> grpc.RpcMethodHandler:
-    view = MethodView(method.name, method.request, method.response)
+    is_unary = not (method.client_streaming or method.server_streaming)
+    view = MethodView(method.name, method.request, method.response, is_unary)
     if method.client_streaming:
         return stream_handler(way, view)
     if method.server_streaming:

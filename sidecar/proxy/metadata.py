@@ -23,11 +23,12 @@ HOP_BY_HOP = frozenset(
         "te",
         "trailer",
         "transfer-encoding",
+        "sidecar-guarded",
         "upgrade",
         "user-agent",
     }
 )
-"""HTTP's connection headers (RFC 9113, 8.2.2) and those that grpc writes itself."""
+"""HTTP's connection headers (RFC 9113, 8.2.2), those that grpc writes itself, and what one sidecar tells the next."""
 
 CARRIED_GRPC_KEYS = frozenset({"grpc-status-details-bin", "grpc-retry-pushback-ms", "grpc-previous-rpc-attempts"})
 """`grpc-` keys that travel from end to end; all others of that prefix are the hop's own."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,9 @@ import grpc
 from grpc import aio
 from grpc._cython import cygrpc
 
-from sidecar.engine.exchange import Arrival, Exchange, Mode, Origin, Peer, Route, Status
-from sidecar.engine.finding import Finding, Reject, Severity
+from sidecar.engine.exchange import Answer, Arrival, Exchange, Origin, Peer, Route, Status
+from sidecar.engine.finding import Finding, Forward, Reject, Replay, Severity
+from sidecar.engine.guarding import GUARDED_KEY, tells_caller
 from sidecar.engine.json_codec import JSON_CODEC, sniff
 from sidecar.engine.message import Codec, Direction, Message
 from sidecar.engine.pipeline import Engine
@@ -24,7 +26,7 @@ from sidecar.errors import Reason, UpstreamError, UpstreamTooSlow
 from sidecar.proxy.deadline import relayed
 from sidecar.proxy.metadata import carried
 from sidecar.proxy.room import Room
-from sidecar.proxy.status import local_reply
+from sidecar.proxy.status import CODES, local_reply, replay_trailers
 from sidecar.proxy.upstream import Connection, Upstream
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,8 @@ class MethodView:
     name: str
     request: Codec | None = None
     response: Codec | None = None
+    is_unary: bool = False
+    """Whether it is known to take one request and give one response."""
 
     def message(self, direction: Direction, sequence: int, payload: bytes) -> Message:
         """A message of this method. JSON is recognised where descriptors say nothing."""
@@ -70,7 +74,11 @@ class MethodView:
 
 
 class Refused(Exception):
-    """The exchange's decision is a refusal: leave the normal way and answer in the callee's place."""
+    """The exchange's decision is a refusal or a replay: leave the normal way and answer in the callee's place."""
+
+
+HINT_TRAILER = "sidecar-hint"
+"""Trailer that tells a framework what is about to be refused: `loop; remaining=1`."""
 
 
 class Passage:
@@ -84,8 +92,10 @@ class Passage:
         "_has_ended",
         "_held_bytes",
         "_method",
+        "_sent_headers",
         "_way",
         "exchange",
+        "reply",
     )
 
     def __init__(self, way: Way, method: MethodView, context: Any, exchange: Exchange) -> None:
@@ -97,13 +107,17 @@ class Passage:
         self._call: Any = None
         self._held_bytes = 0
         self._has_ended = False
+        self._sent_headers = False
         self._broken: Exception | None = None
         """What went wrong on our side while requests were relayed in the background."""
+        self.reply = b""
+        """What a unary caller is answered."""
 
     @classmethod
     async def begin(cls, way: Way, method: MethodView, context: Any, first: Message | None) -> Passage:
         metadata = carried(context.invocation_metadata())
-        arrival = Arrival(way.route, method.name, metadata, peer_of(context, way.wants_identity), first)
+        peer = peer_of(context, way.wants_identity)
+        arrival = Arrival(way.route, method.name, metadata, peer, first, context.time_remaining())
         if way.compression is not None:
             context.set_compression(way.compression)
         return cls(way, method, context, await way.engine.start(arrival))
@@ -114,13 +128,13 @@ class Passage:
         """Turn the call away where the route is full or a check refused its headers."""
         if not has_room or self._way.room.is_full:
             self._refuse(Reason.OVERLOADED, "room", f"route {self._way.route.name} holds as much as it may")
-        if isinstance(self.exchange.decision, Reject):
+        if not isinstance(self.exchange.decision, Forward):
             raise Refused
 
     async def look(self, message: Message) -> None:
         """Let the engine see a message before it moves on. Raises Refused."""
         self._hold(message.size_bytes)
-        if isinstance(await self._way.engine.message(self.exchange, message), Reject):
+        if not isinstance(await self._way.engine.message(self.exchange, message), Forward):
             raise Refused
 
     async def connect(self) -> Connection:
@@ -130,7 +144,8 @@ class Passage:
 
     def dispatch(self, start: Any, *payload: bytes) -> Any:
         """Start the upstream call: from here on the callee may have seen it."""
-        self._call = start(*payload, metadata=self._way.engine.stamp(self.exchange), timeout=self._timeout_s())
+        timeout_s = self._timeout_s()
+        self._call = start(*payload, metadata=self._way.engine.stamp(self.exchange), timeout=timeout_s)
         return self._call
 
     async def relay_requests(self) -> None:
@@ -191,6 +206,7 @@ class Passage:
             await ticks()
             if call.done():
                 return
+        self._sent_headers = True
         await self._context.send_initial_metadata(headers)
 
     async def relay_headers(self) -> None:
@@ -201,36 +217,77 @@ class Passage:
     # Ends. Each tells the engine first and the caller second, so that a caller's next call meets a settled state.
 
     async def complete(self) -> None:
-        """The callee said OK."""
-        details = await self._call.details() or ""
-        self._context.set_trailing_metadata(carried(await self._call.trailing_metadata()))
-        self._context.set_details(details)
-        await self._end(Status("OK", details))
+        """The callee said OK. Raises Refused."""
+        status = Status("OK", await self._call.details() or "")
+        raw_trailers, headers = await self._call.trailing_metadata(), await self._call.initial_metadata()
+        trailers = await self._answered(status, headers, raw_trailers)
+        self._context.set_trailing_metadata(trailers)
+        self._context.set_details(status.message)
+        await self._end(status)
 
     async def answer_upstream_error(self, error: aio.AioRpcError) -> None:
         """The callee's own status: data, passed on as it is."""
         if self._connection is not None:
             self._way.upstream.inspect(self._connection, error)
-        details = error.details() or ""
-        await self._end(Status(error.code().name, details))
+        status = Status(error.code().name, error.details() or "")
+        try:
+            trailers = await self._answered(status, error.initial_metadata(), error.trailing_metadata())
+        except Refused:
+            await self.answer_ourselves()
+            return
+        await self._end(status)
         await self._send_late_headers(error)
-        await self._context.abort(error.code(), details, carried(error.trailing_metadata()))
+        await self._context.abort(error.code(), status.message, trailers)
+
+    async def _answered(self, status: Status, headers: Any, trailers: Any) -> tuple[Any, ...]:
+        """The trailers for the caller, once the engine has heard of the answer. Raises Refused."""
+        is_guarded_there = any(key == GUARDED_KEY for key, _ in trailers or ())
+        answer = Answer(status, carried(headers), carried(trailers))
+        decision = await self._way.engine.answered(self.exchange, answer, is_guarded_there=is_guarded_there)
+        if not isinstance(decision, Forward):
+            raise Refused
+        return (*answer.trailers, *self._own_trailers())
+
+    def _own_trailers(self) -> list[tuple[str, str]]:
+        own = [(HINT_TRAILER, hint) for hint in self.exchange.hints]
+        return [*own, (GUARDED_KEY, "1")] if tells_caller(self.exchange) else own
 
     async def _send_late_headers(self, error: aio.AioRpcError) -> None:
         headers = carried(error.initial_metadata())
-        if headers and self._method_is_unary():
+        if headers and self._method.is_unary:
             await self._context.send_initial_metadata(headers)
 
-    def _method_is_unary(self) -> bool:
-        return isinstance(self._call, aio.UnaryUnaryCall)
-
     async def answer_ourselves(self) -> None:
-        """A refusal."""
-        assert isinstance(self.exchange.decision, Reject)
+        """A refusal, or an answer from the record."""
+        decision = self.exchange.decision
         self._hang_up()
-        reply = local_reply(self.exchange, self.exchange.decision)
+        if isinstance(decision, Replay):
+            await self._replay(decision)
+            return
+        assert isinstance(decision, Reject)
+        reply = local_reply(self.exchange, decision)
         await self._end(Status(reply.code.name, reply.message, Origin.SIDECAR))
-        await self._context.abort(reply.code, reply.message, reply.trailers)
+        await self._context.abort(reply.code, reply.message, (*reply.trailers, *self._own_trailers()))
+
+    async def _replay(self, replay: Replay) -> None:
+        """The recorded answer, byte for byte, with one trailer more that marks it as ours."""
+        recording = replay.recording
+        await self._end(Status(recording.code, recording.details, Origin.SIDECAR))
+        if recording.headers and not self._sent_headers:
+            await self._context.send_initial_metadata(recording.headers)
+        await self._give_again(recording.messages)
+        trailers = (*recording.trailers, *replay_trailers(), *self._own_trailers())
+        if recording.code != "OK":
+            await self._context.abort(CODES[recording.code], recording.details, trailers)
+        self._context.set_trailing_metadata(trailers)
+        self._context.set_details(recording.details)
+
+    async def _give_again(self, messages: Sequence[bytes]) -> None:
+        if self._method.is_unary:
+            self.reply = messages[0] if messages else b""
+            return
+        for payload in messages:
+            await self._context.write(payload)
 
     async def answer_unreachable(self, error: UpstreamError) -> None:
         """Nothing was dispatched: no connection, or no time left."""
@@ -246,16 +303,21 @@ class Passage:
         self._decide(Reason.CHECK_FAILED, "crashed", f"the sidecar failed: {type(error).__name__}")
         await self.answer_ourselves()
 
-    async def interrupted(self) -> None:
-        """A CancelledError reached us: the caller left, or we ended the upstream call on purpose."""
+    async def interrupted(self) -> bool:
+        """A CancelledError reached us: the caller left, or we ended the upstream call on purpose.
+
+        Whether the caller was answered all the same, from the record. A refusal raises, as grpc has it.
+        """
         if asyncio.current_task().cancelling():  # type: ignore[union-attr]
             await self.abandon()
         elif self._broken is not None:
             await self.answer_own_failure(self._broken)
-        elif isinstance(self.exchange.decision, Reject):
+        elif not isinstance(self.exchange.decision, Forward):
             await self.answer_ourselves()
+            return True
         else:
             await self.abandon()
+        return False
 
     async def abandon(self) -> None:
         """The caller left, or its deadline passed while the callee was at work."""
@@ -290,8 +352,8 @@ class Passage:
 
     def _timeout_s(self) -> float | None:
         remaining_s = self._context.time_remaining()
-        if remaining_s is None and self._way.route.mode is Mode.ENFORCE:
-            remaining_s = self._way.default_deadline_s
+        if remaining_s is None:
+            remaining_s = self._way.engine.timeout_s(self.exchange, self._way.default_deadline_s)
         timeout_s = relayed(remaining_s)
         if timeout_s is not None and timeout_s <= 0:
             raise UpstreamTooSlow("the caller's deadline passed before the call could be dispatched")

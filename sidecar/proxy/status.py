@@ -22,6 +22,9 @@ REPLY_TRAILER = "sidecar-reply"
 
 DETAILS_TRAILER = "grpc-status-details-bin"
 
+REPLAYED = "REPLAYED"
+"""Value of that trailer on an answer from the record: all else in it is the callee's, byte for byte."""
+
 RETRY_DELAY_S = 0.5
 """Middle of the delay told in RetryInfo; each caller is told another, so that they do not return as one herd."""
 
@@ -45,6 +48,10 @@ def local_reply(exchange: Exchange, reject: Reject) -> LocalReply:
     status = status_pb2.Status(code=code.value[0], message=message, details=details_of(exchange, reject, reply.retry))
     trailers = ((REPLY_TRAILER, reject.reason.value), (DETAILS_TRAILER, status.SerializeToString()))
     return LocalReply(code, message, trailers)
+
+
+def replay_trailers() -> tuple[tuple[str, str], ...]:
+    return ((REPLY_TRAILER, REPLAYED),)
 
 
 def details_of(exchange: Exchange, reject: Reject, retry: Retry) -> list[any_pb2.Any]:

@@ -364,5 +364,14 @@ JOURNAL_EVENTS = _counter(
 STORE_ERRORS = _counter(
     "store_errors_total", "store operation", "Store verbs that failed.", "rate(sidecar_store_errors_total[5m])"
 )
+STORE_AWAY = _gauge(
+    "store_away", "store", "1 while the shared store does not answer.", "max by (store) (sidecar_store_away) > 0"
+)
+STORE_LOSSES = _counter(
+    "store_losses_total",
+    "store outcome",
+    "Times that the store had lost what it once acknowledged: all of it, or the last of it.",
+    "increase(sidecar_store_losses_total[1h]) > 0",
+)
 BREAKER_OPEN = _gauge("breaker_open", "target", "1 while a circuit breaker is open.", "sidecar_breaker_open == 1")
 QUARANTINED = _gauge("quarantined", "kind", "Agents or conversations held back.", "sum(sidecar_quarantined)")

@@ -18,7 +18,7 @@ from sidecar.engine.pipeline import Engine
 from sidecar.engine.specs import MAX_MATCHES, Match, Spec, SpecTable, compile_spec
 from sidecar.engine.specs.cel import Expression
 from sidecar.errors import MalformedMessage, Reason
-from sidecar.stores.memory import MemoryStore
+from sidecar.stores.memory import MemoryConversations
 from sidecar.testing import CountingIds, EveryTrace, ManualClock
 
 REQUEST, RESPONSE = Direction.REQUEST, Direction.RESPONSE
@@ -49,7 +49,7 @@ class JsonCodec:
 
 def engine(*specs: Spec) -> Engine:
     clock = ManualClock()
-    lineage = LineageKeeper(clock=clock, ids=CountingIds(), sampler=EveryTrace(), store=MemoryStore())
+    lineage = LineageKeeper(clock=clock, ids=CountingIds(), sampler=EveryTrace(), store=MemoryConversations())
     return Engine(clock=clock, lineage=lineage, specs=SpecTable(specs), checks=[SpecCheck()])
 
 

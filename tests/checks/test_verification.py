@@ -25,7 +25,7 @@ from sidecar.engine.specs.spec import PanelTerms
 from sidecar.engine.verdict import Complaint, Evidence, Failure, Opinion, PanelVerdict, Value, combined
 from sidecar.errors import Reason
 from sidecar.panel import VerifierPanel, VerifierSettings
-from sidecar.stores.memory import MemoryStore
+from sidecar.stores.memory import MemoryConversations
 from sidecar.system import SystemClock
 from sidecar.telemetry.panel_metrics import PanelMetrics
 from sidecar.testing import CountingIds, EveryTrace, ManualClock
@@ -102,7 +102,7 @@ async def case(
         fail_open=lambda *labels: fail_opens.append(labels),
     )
     clock = ManualClock()
-    lineage = LineageKeeper(clock=clock, ids=CountingIds(), sampler=EveryTrace(), store=MemoryStore())
+    lineage = LineageKeeper(clock=clock, ids=CountingIds(), sampler=EveryTrace(), store=MemoryConversations())
     contract = Spec("researcher/v1", Match(callee="researcher"), mode=spec, panel=terms(**more))
     engine = Engine(clock=clock, lineage=lineage, specs=SpecTable([contract]), checks=[check])
     arrival = Arrival(Route("inbound", Side.INBOUND, "planner", "researcher", route), "/a.B/C")

@@ -24,7 +24,7 @@ from sidecar.engine.lineage import (
 )
 from sidecar.engine.message import NO_NAMES, Names
 from sidecar.errors import DependencyError, StoreUnavailable
-from sidecar.stores.memory import MemoryStore
+from sidecar.stores.memory import MemoryConversations
 from sidecar.v1.lineage_pb2 import LineageBody, LineageEntry
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -79,7 +79,7 @@ class RecordingSampler:
         return self.samples_roots if parent_is_sampled is None else parent_is_sampled
 
 
-class CountingStore(MemoryStore):
+class CountingStore(MemoryConversations):
     """Remembers each claim."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class CountingStore(MemoryStore):
         return await super().name_conversation(aliases, proposed)
 
 
-class AbsentStore(MemoryStore):
+class AbsentStore(MemoryConversations):
     async def name_conversation(self, aliases: Sequence[str], proposed: str) -> str:
         raise StoreUnavailable("no route to store")
 
@@ -99,7 +99,9 @@ class AbsentStore(MemoryStore):
 class Sidecar:
     """The sidecar beside one agent: calls come in to it and go out from it."""
 
-    def __init__(self, agent: str, settings: LineageSettings | None = None, store: MemoryStore | None = None) -> None:
+    def __init__(
+        self, agent: str, settings: LineageSettings | None = None, store: MemoryConversations | None = None
+    ) -> None:
         self.agent = agent
         self.clock = HandClock()
         self.sampler = RecordingSampler()
@@ -108,7 +110,7 @@ class Sidecar:
             clock=self.clock,
             ids=CountedIds(),
             sampler=self.sampler,
-            store=store or MemoryStore(),
+            store=store or MemoryConversations(),
             settings=settings,
             complain=self.complaints.append,
         )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from sidecar.engine.exchange import FINDINGS_KEPT, Arrival, Exchange, Mode, Outcome, Route, Side, Status
+from sidecar.engine.exchange import FINDINGS_KEPT, Answer, Arrival, Exchange, Mode, Outcome, Route, Side, Status
 from sidecar.engine.finding import Action, Finding, Forward, Reject, Severity
 from sidecar.engine.lineage import LineageKeeper
 from sidecar.engine.message import Direction, Message
 from sidecar.engine.pipeline import Engine
-from sidecar.errors import Reason
-from sidecar.stores.memory import MemoryStore
+from sidecar.engine.recording import Recording
+from sidecar.engine.specs import Spec
+from sidecar.engine.specs.spec import Match
+from sidecar.errors import Reason, StoreUnavailable
+from sidecar.stores.memory import MemoryConversations
 from sidecar.testing import CountingIds, EveryTrace, ManualClock
 
 REQUEST, RESPONSE = Direction.REQUEST, Direction.RESPONSE
@@ -82,7 +86,7 @@ class Broken:
 
 def engine(*checks: Any, reporters: Any = (), clock: ManualClock | None = None) -> Engine:
     clock = clock or ManualClock()
-    lineage = LineageKeeper(clock=clock, ids=CountingIds(), sampler=EveryTrace(), store=MemoryStore())
+    lineage = LineageKeeper(clock=clock, ids=CountingIds(), sampler=EveryTrace(), store=MemoryConversations())
     return Engine(clock=clock, lineage=lineage, specs=NoSpecs(), checks=checks, reporters=reporters)
 
 
@@ -143,13 +147,182 @@ async def test_an_exchange_remembers_a_bounded_number_of_findings(made: int):
 
 
 async def test_the_first_check_in_order_decides():
-    """The order of checks is the order of precedence."""
+    """The order of checks is the order of precedence, and what one refuses no later one judges, claims or charges."""
     running = engine(Complaining(reason=Reason.NOT_OWNER), Complaining(reason=Reason.STALE_WRITE))
     exchange = await running.start(arrival())
     decision = await running.message(exchange, Message(REQUEST, 0, b"bad"))
     assert isinstance(decision, Reject)
     assert decision.reason is Reason.NOT_OWNER
-    assert len(exchange.findings) == 2
+    assert len(exchange.findings) == 1
+
+
+async def test_in_observe_every_check_is_asked():
+    """Nothing is refused, so each says what it would have said."""
+    running = engine(Complaining(reason=Reason.NOT_OWNER), Complaining(reason=Reason.STALE_WRITE))
+    exchange = await running.start(arrival(Mode.OBSERVE))
+    await running.message(exchange, Message(REQUEST, 0, b"bad"))
+    assert [finding.reason for finding in exchange.findings] == [Reason.NOT_OWNER, Reason.STALE_WRITE]
+
+
+class Remembering:
+    """Has the answer already."""
+
+    name = "remembering"
+    fail = "open"
+
+    def on_message(self, exchange: Exchange, message: Message) -> list[Finding]:
+        recording = Recording("OK", messages=(b"as before",))
+        return [Finding(self.name, "known", Severity.INFO, "done before", recording=recording)]
+
+
+@pytest.mark.parametrize(("mode", "label"), [(Mode.ENFORCE, "replay"), (Mode.OBSERVE, "forward")])
+async def test_an_answer_from_the_record_is_a_decision_like_a_refusal(mode: Mode, label: str):
+    """Where it is enforced; in observe the callee is asked again, as if we were not there."""
+    recorder = Recorder()
+    running = engine(Remembering(), Complaining(b"again"), reporters=[recorder])
+    exchange = await running.start(arrival(mode))
+    decision = await running.message(exchange, Message(REQUEST, 0, b"again"))
+    assert decision.label == label
+    told = [("remembering.known", Action.REPLAYED)]
+    watched = [("remembering.known", Action.OBSERVED), ("complaining.word", Action.OBSERVED)]
+    assert recorder.findings == (told if mode is Mode.ENFORCE else watched)
+
+
+class Strict:
+    """Minds the callee's status."""
+
+    name = "strict"
+    fail = "open"
+
+    def on_answer(self, exchange: Exchange, answer: Answer) -> list[Finding]:
+        if answer.status.code == "OK":
+            return []
+        return [Finding(self.name, "code", Severity.ERROR, "undeclared", Reason.RESPONSE_SPEC_VIOLATION)]
+
+
+@pytest.mark.parametrize(("code", "label"), [("OK", "forward"), ("NOT_FOUND", "reject")])
+async def test_the_callees_status_can_still_be_refused(code: str, label: str):
+    """Its caller has not heard of it."""
+    running = engine(Strict())
+    exchange = await running.start(arrival())
+    assert (await running.answered(exchange, Answer(Status(code)))).label == label
+
+
+class Ending:
+    name = "ending"
+    fail = "open"
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def on_end(self, exchange: Exchange, status: Status) -> None:
+        self.heard.append(status.code)
+
+
+async def test_every_check_hears_of_the_end_of_a_refused_call():
+    """Each can give back what it took before another one refused."""
+    first, last = Ending(), Ending()
+    running = engine(first, Complaining(), last)
+    exchange = await running.start(arrival())
+    await running.message(exchange, Message(REQUEST, 0, b"bad"))
+    await running.end(exchange, Status("INVALID_ARGUMENT"))
+    assert (first.heard, last.heard) == (["INVALID_ARGUMENT"], ["INVALID_ARGUMENT"])
+
+
+class Hinting:
+    name = "hinting"
+    fail = "open"
+
+    def on_message(self, exchange: Exchange, message: Message) -> list[Finding]:
+        return [Finding(self.name, "near", Severity.WARNING, "near the limit", hint="loop; remaining=1")]
+
+
+@pytest.mark.parametrize(("mode", "hints"), [(Mode.ENFORCE, ["loop; remaining=1"]), (Mode.OBSERVE, [])])
+async def test_a_hint_reaches_the_caller_only_where_it_is_enforced(mode: Mode, hints: list[str]):
+    """Observe adds nothing to an answer."""
+    running = engine(Hinting())
+    exchange = await running.start(arrival(mode))
+    await running.message(exchange, Message(REQUEST, 0, b"good"))
+    assert exchange.hints == hints
+
+
+class Reaching:
+    """Needs the shared store."""
+
+    name = "reaching"
+    fail = "open"
+
+    async def on_message(self, exchange: Exchange, message: Message) -> list[Finding]:
+        raise StoreUnavailable("redis is away")
+
+
+@pytest.mark.parametrize(
+    ("consistency", "label"), [("consistent", "reject"), ("available", "forward"), (None, "forward")]
+)
+async def test_a_store_that_is_away_refuses_only_where_the_spec_is_consistent(consistency: Any, label: str):
+    """Whoever wrote the spec chose; the others go on, and that is counted as fail-open."""
+    running = engine(Reaching())
+    exchange = await running.start(arrival())
+    exchange.spec = Spec("bank/v1", Match(), consistency=consistency)
+    decision = await running.message(exchange, Message(REQUEST, 0, b"good"))
+    assert decision.label == label
+    assert exchange.findings[0].severity is Severity.INTERNAL
+    if isinstance(decision, Reject):
+        assert decision.reason is Reason.STORE_UNAVAILABLE
+
+
+async def test_stamping_marks_the_moment_from_which_the_callee_may_have_seen_the_call():
+    """Money and claims are given back only before it."""
+    running = engine()
+    exchange = await running.start(arrival())
+    assert not exchange.was_dispatched
+    running.stamp(exchange)
+    assert exchange.was_dispatched
+
+
+def outbound(mode: Mode = Mode.ENFORCE, **more: Any) -> Arrival:
+    return Arrival(Route("to-editor", Side.OUTBOUND, "writer", "editor", mode), "/a.B/C", **more)
+
+
+@pytest.mark.parametrize(
+    ("remaining_s", "default_s", "given_s"),
+    [(None, None, None), (None, 30.0, 30.0), (10.0, 30.0, 10.0), (60.0, 30.0, 30.0), (10.0, None, None)],
+)
+async def test_a_given_deadline_never_outlasts_the_work_above(remaining_s: Any, default_s: Any, given_s: Any):
+    """A chain of calls without deadlines ends with its root's; nobody is given one where none is configured."""
+    running = engine()
+    above = await running.start(replace(arrival(), remaining_s=remaining_s))
+    running.stamp(above)
+    below = await running.start(outbound())
+    assert below.lineage.source.value == "sole_inflight"
+    assert running.timeout_s(below, default_s) == given_s
+
+
+async def test_observe_gives_no_deadline():
+    """Observe changes nothing."""
+    running = engine()
+    exchange = await running.start(outbound(Mode.OBSERVE))
+    assert running.timeout_s(exchange, 30.0) is None
+
+
+@pytest.mark.parametrize(("mode", "given_s"), [(None, 5.0), (Mode.ENFORCE, 5.0), (Mode.OBSERVE, None)])
+async def test_a_specs_deadline_wins_over_the_routes(mode: Mode | None, given_s: float | None):
+    """The contract of the edge is the more specific word; a spec in observe gives none."""
+    running = engine()
+    exchange = await running.start(outbound())
+    exchange.spec = Spec("bank/v1", Match(), mode=mode, deadline_s=5.0)
+    assert running.timeout_s(exchange, 30.0) == given_s
+
+
+async def test_an_outbound_exchange_is_guarded_at_its_callee_once_the_callees_sidecar_said_so():
+    """Its claims and charges are kept there, and here again when that sidecar is gone."""
+    running = engine()
+    first = await running.start(outbound())
+    await running.answered(first, Answer(Status("OK")), is_guarded_there=True)
+    second = await running.start(outbound())
+    await running.answered(second, Answer(Status("OK")), is_guarded_there=False)
+    third = await running.start(outbound())
+    assert [each.is_guarded_here for each in (first, second, third)] == [True, False, True]
 
 
 async def test_a_check_may_await():

@@ -1,4 +1,4 @@
-"""State in this process, gone with it: the default where no store is configured."""
+"""Names of conversations, in this process."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ ALIASES_MAX = 100_000
 """About 30 MB of names. An exchange brings two or three, so they last for tens of thousands of conversations."""
 
 
-class MemoryStore:
-    """The Store port in one process. Each verb is atomic because none awaits; the least recently used makes room."""
+class MemoryConversations:
+    """The Conversations port in one process. The least recently used makes room."""
 
     def __init__(self, *, aliases_max: int = ALIASES_MAX) -> None:
         self._aliases_max = aliases_max

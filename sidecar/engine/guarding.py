@@ -1,0 +1,40 @@
+"""Guarding: which sidecar keeps the shared state of an exchange that passes two.
+
+Claims, charges, loops and tasks are kept once, at the callee's sidecar; the caller's keeps them only where no sidecar
+answers for the callee. The callee's says so in a trailer of each answer, which is taken off before our agent sees it.
+Until the first answer both may keep them, which does no harm: every verb counts an exchange once, by its id.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sidecar.engine.exchange import Exchange, Guarding, Route, Side
+
+GUARDED_KEY: Final = "sidecar-guarded"
+"""Trailer by which the callee's sidecar tells the caller's that it keeps the shared state. No agent sees it."""
+
+
+class Guards:
+    """Which upstreams have a sidecar of their own, as far as their last answer told."""
+
+    def __init__(self) -> None:
+        self._guarded_there: set[str] = set()
+        """Names of outbound routes, so bounded by the configuration."""
+
+    def are_here(self, route: Route) -> bool:
+        if route.guarding is not Guarding.AUTO:
+            return route.guarding is Guarding.ALWAYS
+        return route.side is Side.INBOUND or route.name not in self._guarded_there
+
+    def heard(self, route: Route, is_guarded_there: bool) -> None:
+        """An answer came. A sidecar may come to a callee, and leave it, while we run."""
+        if is_guarded_there:
+            self._guarded_there.add(route.name)
+        else:
+            self._guarded_there.discard(route.name)
+
+
+def tells_caller(exchange: Exchange) -> bool:
+    """Whether the answer carries the mark: only towards a sidecar, which takes it off, and only if it is true."""
+    return exchange.side is Side.INBOUND and exchange.lineage.was_seen_by_caller and exchange.is_guarded_here

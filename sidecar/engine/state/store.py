@@ -1,0 +1,25 @@
+"""A store: one place where state lives, domain by domain."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from sidecar.engine.state.conversations import Conversations
+
+
+async def _nothing() -> None:
+    """A store in memory has nothing to open and nothing to close."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """The domains of one store, which share its connection."""
+
+    kind: str
+    """`memory`, `sqlite` or `redis`, for labels."""
+    conversations: Conversations
+    start: Callable[[], Awaitable[None]] = _nothing
+    """Begin what the store does beside its verbs. Never fails for a store that is away: that is a normal event."""
+    close: Callable[[], Awaitable[None]] = _nothing
+    """Let go of files and connections. Verbs after it raise StoreUnavailable."""

@@ -1,0 +1,17 @@
+"""State in this process, gone with it: the default where no store is configured.
+
+Each verb is atomic because none awaits. Every domain is bounded, and says what makes room.
+"""
+
+from __future__ import annotations
+
+from sidecar.engine.ports import Clock
+from sidecar.engine.state import Store
+from sidecar.stores.memory.conversations import MemoryConversations
+
+__all__ = ["MemoryConversations", "open_memory"]
+
+
+def open_memory(clock: Clock) -> Store:  # noqa: ARG001 - domains that measure time take it
+    """A store of this process alone."""
+    return Store(kind="memory", conversations=MemoryConversations())

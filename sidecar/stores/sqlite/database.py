@@ -1,0 +1,113 @@
+"""A database file and the one thread that works on it: each verb is one transaction, off the event loop.
+
+WAL with synchronous=NORMAL keeps what was answered when the process is killed at any moment; only the machine itself
+failing can take the last transactions with it (SQLite, "Write-Ahead Logging", section 5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sidecar.engine.ports import Clock
+from sidecar.errors import ConfigError, Mistake, StoreUnavailable
+
+Answer = TypeVar("Answer")
+
+APPLICATION_ID: Final = 0x51DECA12
+"""Marks the file as ours (SQLite's application_id): another program's database is not written to."""
+
+FORMAT: Final = 1
+"""user_version of the file. A file of a later format is refused rather than misread."""
+
+BUSY_LIMIT_MS: Final = 2_000
+"""How long a verb waits for another process that writes."""
+
+WAITING_MAX: Final = 10_000
+"""Verbs that may wait for the thread. Past that the store counts as away, or a slow disk would fill the memory."""
+
+
+class Database:
+    """One file. Verbs run one after the other."""
+
+    def __init__(self, path: Path, *, clock: Clock, schema: Sequence[str]) -> None:
+        """Raises ConfigError where the file cannot be opened, is another program's, or is of a later version."""
+        self.path = path
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sidecar-sqlite")
+        self._waiting = 0
+        try:
+            self._connection = self._thread.submit(opened, path, schema).result()
+        except (sqlite3.Error, OSError) as error:
+            self._thread.shutdown()
+            allowed = "a file that can be created or is a database of ours"
+            raise ConfigError([Mistake("store", f"{path} ({error})", allowed)]) from error
+
+    async def run(self, verb: Callable[[sqlite3.Cursor, int], Answer]) -> Answer:
+        """One transaction: `verb` is given a cursor and the time (Unix ms). Raises StoreUnavailable."""
+        if self._waiting >= WAITING_MAX:
+            raise StoreUnavailable(f"{self.path.name} has {WAITING_MAX} verbs waiting")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, verb)
+        except RuntimeError as error:
+            raise StoreUnavailable(f"{self.path.name} is closed") from error
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"{self.path.name}: {error}") from error
+        finally:
+            self._waiting -= 1
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._shut)
+
+    def _shut(self) -> None:
+        self._thread.submit(self._connection.close)
+        self._thread.shutdown()
+
+    def _transact(self, verb: Callable[[sqlite3.Cursor, int], Answer]) -> Answer:
+        cursor = self._connection.cursor()
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            answer = verb(cursor, self._clock.unix_ns() // 1_000_000)
+            cursor.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                cursor.execute("ROLLBACK")
+            raise
+        finally:
+            cursor.close()
+        return answer
+
+
+def opened(path: Path, schema: Sequence[str]) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_LIMIT_MS / 1000)
+    try:
+        refuse_strangers(connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        for part in schema:
+            connection.executescript(part)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def refuse_strangers(connection: sqlite3.Connection) -> None:
+    """A new file is empty and has no marks."""
+    application_id, version = (pragma(connection, name) for name in ("application_id", "user_version"))
+    is_empty = not pragma(connection, "schema_version")
+    if not is_empty and application_id != APPLICATION_ID:
+        raise sqlite3.DatabaseError("the database of another program")
+    if version > FORMAT:
+        raise sqlite3.DatabaseError(f"format {version}, written by a later version; this one reads {FORMAT}")
+
+
+def pragma(connection: sqlite3.Connection, name: str) -> Any:
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
