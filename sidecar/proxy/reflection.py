@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.message import DecodeError
 from grpc import aio
+from grpc._cython import cygrpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 from sidecar.errors import UpstreamError
@@ -109,11 +111,12 @@ class _Conversation:
         return files
 
     async def _ask(self, **question: str) -> Any:
-        try:
-            await self._call.write(reflection_pb2.ServerReflectionRequest(**question))
-            answer = await self._call.read()
-        except asyncio.InvalidStateError:
-            answer = aio.EOF  # it had ended before we could ask
+        request = reflection_pb2.ServerReflectionRequest(**question).SerializeToString()
+        with suppress(asyncio.InvalidStateError, cygrpc.InternalError):
+            # Not call.write(): when the upstream ends early, a failing write would replace its status by INTERNAL.
+            await self._call.wait_for_connection()
+            await self._call._cython_call.send_serialized_message(request)
+        answer = await self._call.read()
         if answer is aio.EOF:
             await self._raise_end()
         if isinstance(answer, DecodeError):
