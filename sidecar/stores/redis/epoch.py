@@ -37,7 +37,8 @@ class Epoch:
 
     async def check(self, redis: Redis) -> None:
         """One beat. Raises what redis-py raises."""
-        answer: Any = await redis.eval(BEAT, 2, EPOCH_KEY, BEATS_KEY + self._link_id, self._link_id, FORGOTTEN_S)
+        proposed = secrets.token_hex(8)  # ever new: an emptied Redis must not be given its old epoch again
+        answer: Any = await redis.eval(BEAT, 2, EPOCH_KEY, BEATS_KEY + self._link_id, proposed, FORGOTTEN_S)
         epoch, beats = bytes(answer[0]), int(answer[1])
         if self._epoch is not None and epoch != self._epoch:
             self._forgot("all")

@@ -15,7 +15,16 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 
 from sidecar.engine.ports import StoreReporter
 from sidecar.errors import StoreUnavailable
@@ -210,14 +219,21 @@ class RedisLink:
         task.add_done_callback(self._background.discard)
 
 
-AWAY = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "BUSY", "OOM", "MISCONF", "NOREPLICAS", "TRYAGAIN")
-"""Errors by which a Redis that answers says that it cannot serve (its error prefixes)."""
+AWAY_ERRORS = (ClusterDownError, MasterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
+AWAY_PREFIXES = ("BUSY", "MISCONF", "NOREPLICAS")
+"""How a Redis that answers says that it cannot serve: errors that redis-py has a class for, and those it has not."""
+
+
+def says_away(error: RedisError) -> bool:
+    if not isinstance(error, ResponseError):
+        return True  # the connection's own
+    return isinstance(error, AWAY_ERRORS) or str(error).startswith(AWAY_PREFIXES)
 
 
 def settle(batch: Sequence[Asked], answers: Sequence[Any]) -> None:
     """Hand out the answers. A Redis that answers and cannot serve is as good as away."""
     for asked, answer in zip(batch, answers, strict=True):
-        if isinstance(answer, RedisError) and (not isinstance(answer, ResponseError) or str(answer).startswith(AWAY)):
+        if isinstance(answer, RedisError) and says_away(answer):
             raise answer
         if asked.answer.done():
             continue  # its caller has left
