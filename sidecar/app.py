@@ -81,7 +81,9 @@ class App:
         environ: Mapping[str, str],
         clock: Clock | None = None,
         reporters: Sequence[Reporter] = (),
+        checks: Sequence[Check] = (),
     ) -> None:
+        """`checks` are further ones, asked after ours; `reporters` watch beside ours."""
         self.config = config
         self.is_ready = False
         """Whether calls are served: false while starting and draining. Read from the metrics server's thread too."""
@@ -105,7 +107,7 @@ class App:
             clock=clock,
             lineage=lineage,
             specs=self._specs,
-            checks=self._checks_in_order(),
+            checks=[*self._checks_in_order(), *checks],
             reporters=[self.metrics, self._spans, self._logs, *reporters],
         )
         self._metrics_server: MetricsServer | None = None

@@ -16,7 +16,7 @@ import yaml
 from sidecar.app import App
 from sidecar.config import parse
 from sidecar.engine.exchange import Outcome, Side
-from sidecar.engine.ports import Clock, Ids, Reporter, Sampler
+from sidecar.engine.ports import Check, Clock, Ids, Reporter, Sampler
 
 
 class ManualClock(Clock):
@@ -106,6 +106,7 @@ async def running_sidecar(
     route: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
     reporters: Sequence[Reporter] = (),
+    checks: Sequence[Check] = (),
     clock: Clock | None = None,
     **config: Any,
 ) -> AsyncIterator[RunningSidecar]:
@@ -129,7 +130,7 @@ async def running_sidecar(
     variables = dict(os.environ if environ is None else environ)
     outcomes = Outcomes()
     parsed = parse(yaml.safe_dump(tree), name="testing", base=Path.cwd(), environ=variables)
-    app = App(parsed, environ=variables, clock=clock, reporters=[outcomes, *reporters])
+    app = App(parsed, environ=variables, clock=clock, reporters=[outcomes, *reporters], checks=checks)
     await app.start()
     try:
         yield RunningSidecar(app, outcomes.all)
