@@ -12,8 +12,9 @@ import grpc
 import pytest
 from a2a.helpers import get_artifact_text, get_data_parts, get_text_parts, new_data_message, new_text_message
 from a2a.types import Message, Role, SendMessageRequest, StreamResponse, TaskState, a2a_pb2_grpc
+from google.protobuf.json_format import MessageToDict
 
-from examples.agents import ask, planner, researcher, writer
+from examples.agents import ask, planner, researcher, teller, writer
 from examples.agents.corpus import CORPUS
 from examples.agents.serve import Settings, peer_flag, read_settings, start
 
@@ -239,3 +240,50 @@ def test_every_fact_is_a_sentence_with_a_source() -> None:
     """What the demo shows to people is complete: a full stop, a source, a year."""
     facts = [fact for facts in CORPUS.values() for fact in facts]
     assert facts and all(fact.text.endswith(".") and fact.source and fact.year for fact in facts)
+
+
+async def order(address: str, data: dict[str, Any]) -> dict[str, Any]:
+    answer = await send(address, new_data_message(data, role=Role.ROLE_USER))
+    return dict(get_data_parts(answer.message.parts)[0]["account"])
+
+
+async def test_teller_pays_as_often_as_it_is_told() -> None:
+    """It believes every message, so somebody else must keep a duplicate from it."""
+    async with running("teller", teller.build) as (address, _):
+        paid = [await order(address, {"do": "pay", "account": "alice", "amount_usd": 20}) for _ in range(2)]
+    assert [(account["balance_usd"], account["version"]) for account in paid] == [(980, 2), (960, 3)]
+
+
+async def test_teller_overwrites_whatever_stands_there_now() -> None:
+    """It does not look at versions, so somebody else must keep a stale write from it."""
+    async with running("teller", teller.build) as (address, _):
+        wrote = [
+            await order(address, {"do": "write", "account": "alice", "limit_usd": limit, "version": 1})
+            for limit in (500, 50)
+        ]
+    assert [(account["limit_usd"], account["version"]) for account in wrote] == [(500, 2), (50, 3)]
+
+
+async def test_teller_says_what_its_advice_took() -> None:
+    """As a model's provider would report it."""
+    async with running("teller", teller.build) as (address, _):
+        answer = await send(address, new_data_message({"do": "advise", "account": "alice"}, role=Role.ROLE_USER))
+    assert MessageToDict(answer.message.metadata)["usage"]["input_tokens"] == 20_000
+
+
+async def test_planner_asks_again_for_facts_that_nobody_has(team: Team) -> None:
+    """Its patience is long and not endless."""
+    asked = 0
+
+    class Ignorant(researcher.Researcher):
+        async def execute(self, context: Any, event_queue: Any) -> None:
+            nonlocal asked
+            asked += 1
+            await super().execute(context, event_queue)
+
+    async with (
+        running("researcher", lambda _settings: Ignorant()) as (ignorant, _),
+        running("planner", planner.build, researcher=ignorant, writer=team.writer) as (address, _),
+    ):
+        await send(address, new_text_message("perpetual motion", role=Role.ROLE_USER))
+    assert asked == planner.PATIENCE

@@ -20,6 +20,9 @@ from examples.agents.serve import Settings, serve_agent
 
 FACTS_WANTED = 3
 
+PATIENCE = 20
+"""How often the planner asks for facts that nobody has. It believes that the next answer will be better."""
+
 
 class Planner(TaskExecutor):
     """Two steps: have it researched, have it written."""
@@ -30,11 +33,18 @@ class Planner(TaskExecutor):
 
     async def work(self, job: Job, updater: TaskUpdater) -> None:
         topic = get_message_text(job.message).strip()
-        findings = await self._research(topic, job.context_id)
+        findings = await self._research_patiently(topic, job.context_id)
         if not findings["facts"]:
             await Paragraph(updater, "answer").add(f"Nothing is known about {topic!r}.", is_last=True)
             return
         await self._write(findings, Paragraph(updater, "answer"))
+
+    async def _research_patiently(self, topic: str, context_id: str) -> dict[str, Any]:
+        for _ in range(PATIENCE):
+            findings = await self._research(topic, context_id)
+            if findings["facts"]:
+                break
+        return findings
 
     async def _research(self, topic: str, context_id: str) -> dict[str, Any]:
         question = {"query": topic, "limit": FACTS_WANTED}
