@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 
 from sidecar.config import Config, Route
+from sidecar.config.tls import ClientTls
 from sidecar.engine.exchange import Side
 from sidecar.engine.lineage import JoinMode, LineageSettings
 from sidecar.engine.ports import Clock, StoreReporter
@@ -16,7 +17,7 @@ from sidecar.panel import VerifierSettings, VerifierTls
 from sidecar.proxy.listener import ListenSettings, ListenTls
 from sidecar.proxy.upstream import UpstreamSettings, UpstreamTls
 from sidecar.stores.memory import open_memory
-from sidecar.stores.redis import open_redis
+from sidecar.stores.redis import LinkTls, open_redis
 from sidecar.stores.sqlite import open_sqlite
 from sidecar.telemetry.span_record import Server
 from sidecar.telemetry.tracing import TracingSettings
@@ -46,7 +47,13 @@ def open_store(config: Config, clock: Clock, reporter: StoreReporter) -> Store:
     if where.scheme == "sqlite":
         assert where.path is not None
         return open_sqlite(where.path, clock)
-    return open_memory(clock) if where.scheme == "memory" else open_redis(where.url, reporter)
+    return (
+        open_memory(clock) if where.scheme == "memory" else open_redis(where.url, reporter, link_tls(config.store_tls))
+    )
+
+
+def link_tls(tls: ClientTls | None) -> LinkTls | None:
+    return LinkTls(tls.ca, tls.cert, tls.key) if tls else None
 
 
 def listen_settings(route: Route) -> ListenSettings:

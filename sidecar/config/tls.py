@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, model_validator
 
@@ -56,22 +56,27 @@ class ListenTls(Section):
         return self
 
 
-class UpstreamTls(Section):
-    """TLS towards whom we call. `upstream_tls: {}` trusts the public authorities that grpc brings along."""
+class ClientTls(Section):
+    """TLS towards whom we connect to. An empty section trusts the public authorities."""
 
     ca: Certificates | None = None
-    """Authorities that the upstream's certificate may come from, PEM. Left out: the public ones."""
+    """Authorities that the other side's certificate may come from, PEM. Left out: the public ones."""
     cert: ReadableFile | None = None
     """Our client certificate chain, PEM, for mTLS. Goes with `key`."""
     key: ReadableFile | None = None
     """Its private key, PEM, not encrypted."""
-    server_name: HostName | None = None
-    """The name that the upstream's certificate must bear. Left out: the host of the upstream's address."""
 
     @model_validator(mode="after")
-    def _belongs_together(self) -> UpstreamTls:
+    def _belongs_together(self) -> Self:
         if (self.cert is None) != (self.key is None):
             raise BadValue("both cert and key, or neither", "only one of cert and key")
         if self.cert is not None and self.key is not None:
             check_pair(self.cert, self.key)
         return self
+
+
+class UpstreamTls(ClientTls):
+    """TLS towards whom we call. `upstream_tls: {}` trusts the public authorities that grpc brings along."""
+
+    server_name: HostName | None = None
+    """The name that the upstream's certificate must bear. Left out: the host of the upstream's address."""

@@ -16,10 +16,11 @@ from sidecar.config.reporting import Admin, Log, Metrics, Tracing
 from sidecar.config.route import Route, listen_clashes, place
 from sidecar.config.section import Section
 from sidecar.config.state_url import StateUrl, read_journal, read_store
+from sidecar.config.tls import ClientTls
 from sidecar.config.values import AgentName, ExistingPath, absent_if_false, entries
 from sidecar.engine import exchange
 from sidecar.engine.exchange import Mode, weakest
-from sidecar.units import seconds
+from sidecar.units import BadValue, seconds
 
 
 class Drain(Section):
@@ -46,6 +47,8 @@ class Config(Section):
     """Independent agents that judge what passes."""
     store: Annotated[StateUrl, BeforeValidator(read_store)] = StateUrl("memory", "memory://")
     """Where counters, claims and names are kept."""
+    store_tls: ClientTls | None = None
+    """TLS towards a `rediss://` store. Left out: the public authorities, and no certificate of ours."""
     journal: Annotated[StateUrl, BeforeValidator(read_journal)] | None = None
     """Where everything seen and decided is recorded. None: nowhere."""
     join: Join = Join()
@@ -85,6 +88,14 @@ class Config(Section):
     def _unique(cls, entries: tuple[Verifier | Budget, ...]) -> tuple[Verifier | Budget, ...]:
         refuse_repeated([entry.name for entry in entries], "name")
         return entries
+
+    @field_validator("store_tls")
+    @classmethod
+    def _for_a_store_with_tls(cls, store_tls: ClientTls | None, info: ValidationInfo) -> ClientTls | None:
+        store = info.data.get("store")
+        if store_tls is not None and store is not None and store.scheme != "rediss":
+            raise BadValue("no store_tls, or a store at rediss://host:port/db", f"store_tls with {store}")
+        return store_tls
 
     @model_validator(mode="after")
     def _own_addresses(self) -> Config:

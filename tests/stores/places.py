@@ -60,7 +60,7 @@ class RedisServer:
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         self.port = free_port()
-        self._options = options
+        self.options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -73,7 +73,7 @@ class RedisServer:
         assert program, "redis-server is missing: `make test` installs it"
         where = ("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder))
         quiet = ("--loglevel", "warning", "--logfile", str(self.folder / "redis.log"))
-        self._process = subprocess.Popen([program, *where, *quiet, *(self._options or ("--save", ""))])
+        self._process = subprocess.Popen([program, *where, *quiet, *(self.options or ("--save", ""))])
         for _ in range(200):
             try:
                 socket.create_connection(("127.0.0.1", self.port), 0.5).close()

@@ -11,8 +11,9 @@ import pytest
 from redis import Redis
 
 from sidecar.errors import StoreUnavailable
-from sidecar.stores.redis import RedisLink, Script
-from tests.stores.places import RedisServer
+from sidecar.stores.redis import LinkTls, RedisLink, Script
+from tests.stores.places import RedisServer, free_port
+from tests.transparency.certs import TlsFiles, make_tls_files
 
 ECHO = Script("echo", "return ARGV[1]")
 COUNT = Script("count", "return redis.call('INCR', KEYS[1])")
@@ -196,3 +197,51 @@ async def test_a_link_that_is_closed_answers_nobody(redis_url: str):
         pass
     with pytest.raises(StoreUnavailable):
         await link.run(ECHO, ["k"], ("x",))
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> TlsFiles:
+    return make_tls_files(tmp_path)
+
+
+@pytest.fixture
+def guarded_server(tmp_path: Path, tls: TlsFiles) -> Iterator[RedisServer]:
+    """As it stands in production: a password, TLS, and only clients that an authority vouches for."""
+    files = ("--tls-cert-file", tls.server.cert, "--tls-key-file", tls.server.key, "--tls-ca-cert-file", tls.ca)
+    server = RedisServer(tmp_path, "--requirepass", "s3cret", "--tls-port", str(free_port()), *map(str, files)).start()
+    yield server
+    server.stop()
+
+
+def tls_url(server: RedisServer, password: str = "s3cret") -> str:
+    return f"rediss://:{password}@localhost:{server.options[server.options.index('--tls-port') + 1]}/0"
+
+
+async def test_a_redis_with_tls_a_password_and_client_certificates_is_reached(
+    guarded_server: RedisServer, tls: TlsFiles
+):
+    """All three at once."""
+    link = RedisLink(tls_url(guarded_server), tls=LinkTls(tls.ca, tls.client.cert, tls.client.key))
+    await link.start()
+    assert await link.run(COUNT, ["n"]) == 1
+    await link.close()
+
+
+async def test_a_redis_that_no_known_authority_vouches_for_is_not_talked_to(guarded_server: RedisServer, tls: TlsFiles):
+    """Its certificate may be anybody's."""
+    link = RedisLink(tls_url(guarded_server), tls=LinkTls(None, tls.client.cert, tls.client.key))
+    await link.start()
+    assert link.is_away
+    await link.close()
+
+
+async def test_a_wrong_password_counts_as_away_and_is_never_shown(
+    guarded_server: RedisServer, tls: TlsFiles, caplog: pytest.LogCaptureFixture
+):
+    """It may be corrected there while we run; what we say about it names no secret."""
+    link = RedisLink(tls_url(guarded_server, "n0tit"), tls=LinkTls(tls.ca, tls.client.cert, tls.client.key))
+    await link.start()
+    assert link.is_away
+    assert "redis is away" in caplog.text
+    assert "n0tit" not in caplog.text
+    await link.close()

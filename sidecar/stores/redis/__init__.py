@@ -5,15 +5,15 @@ from __future__ import annotations
 from sidecar.engine.ports import StoreReporter
 from sidecar.engine.state import Store
 from sidecar.stores.redis.conversations import RedisConversations
-from sidecar.stores.redis.link import RedisLink
+from sidecar.stores.redis.link import LinkTls, RedisLink
 from sidecar.stores.redis.script import Script
 
-__all__ = ["RedisConversations", "RedisLink", "Script", "open_redis", "redis_store"]
+__all__ = ["LinkTls", "RedisConversations", "RedisLink", "Script", "open_redis", "redis_store"]
 
 
-def open_redis(url: str, reporter: StoreReporter | None = None) -> Store:
+def open_redis(url: str, reporter: StoreReporter | None = None, tls: LinkTls | None = None) -> Store:
     """A store behind `url`. Nothing is connected before `start`."""
-    return redis_store(RedisLink(url, reporter=reporter))
+    return redis_store(RedisLink(url, reporter=reporter, tls=tls))
 
 
 def redis_store(link: RedisLink) -> Store:

@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from redis.asyncio import Redis
@@ -47,6 +48,21 @@ BEAT_S: Final = 1.0
 Value = str | int | float | bytes
 
 
+@dataclass(frozen=True, slots=True)
+class LinkTls:
+    """PEM files for a `rediss://` URL. None: the public authorities, and no certificate of ours."""
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+    @property
+    def options(self) -> dict[str, str]:
+        """As redis-py names them."""
+        files = {"ssl_ca_certs": self.ca, "ssl_certfile": self.cert, "ssl_keyfile": self.key}
+        return {name: str(path) for name, path in files.items() if path is not None}
+
+
 @dataclass(slots=True, eq=False)
 class Asked:
     """One verb on its way."""
@@ -66,6 +82,7 @@ class RedisLink:
         *,
         timeout_s: float = 0.5,
         reporter: StoreReporter | None = None,
+        tls: LinkTls | None = None,
     ) -> None:
         self._redis: Redis = Redis.from_url(
             url,
@@ -73,6 +90,7 @@ class RedisLink:
             socket_connect_timeout=timeout_s,
             max_connections=CONNECTIONS_MAX,
             retry=None,
+            **(tls.options if tls else {}),
         )
         self._reporter = reporter
         self._epoch = Epoch(self._forgot)
