@@ -47,9 +47,9 @@ def open_store(config: Config, clock: Clock, reporter: StoreReporter) -> Store:
     if where.scheme == "sqlite":
         assert where.path is not None
         return open_sqlite(where.path, clock)
-    return (
-        open_memory(clock) if where.scheme == "memory" else open_redis(where.url, reporter, link_tls(config.store_tls))
-    )
+    if where.scheme == "memory":
+        return open_memory(clock)
+    return open_redis(where.url, reporter, link_tls(config.store_tls))
 
 
 def link_tls(tls: ClientTls | None) -> LinkTls | None:

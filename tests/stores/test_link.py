@@ -217,9 +217,7 @@ def tls_url(server: RedisServer, password: str = "s3cret") -> str:
     return f"rediss://:{password}@localhost:{server.options[server.options.index('--tls-port') + 1]}/0"
 
 
-async def test_a_redis_with_tls_a_password_and_client_certificates_is_reached(
-    guarded_server: RedisServer, tls: TlsFiles
-):
+async def test_a_redis_with_password_tls_and_client_certificates_is_reached(guarded_server: RedisServer, tls: TlsFiles):
     """All three at once."""
     link = RedisLink(tls_url(guarded_server), tls=LinkTls(tls.ca, tls.client.cert, tls.client.key))
     await link.start()

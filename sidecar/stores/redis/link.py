@@ -57,7 +57,7 @@ class LinkTls:
     key: Path | None = None
 
     @property
-    def options(self) -> dict[str, str]:
+    def options(self) -> dict[str, Any]:
         """As redis-py names them."""
         files = {"ssl_ca_certs": self.ca, "ssl_certfile": self.cert, "ssl_keyfile": self.key}
         return {name: str(path) for name, path in files.items() if path is not None}
