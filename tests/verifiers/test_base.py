@@ -26,6 +26,7 @@ from tests.transparency.certs import make_tls_files
 from verifiers.base import Description, Evidence, Finding, Usage, Value, Verdict
 from verifiers.base.scorecard import MAX_RULES
 from verifiers.base.server import CannotListen, Server, serving
+from verifiers.base.service import MAX_STREAM_IN_WORK
 from verifiers.base.settings import Limits, Settings, Tls, parse
 
 SERVICE = "sidecar.v1.Verifier"
@@ -424,6 +425,102 @@ async def test_a_stream_that_is_left_stops_judging() -> None:
         await asyncio.wait_for(entered.wait(), LIMIT_S)
         call.cancel()
         await asyncio.wait_for(cancelled.wait(), LIMIT_S)
+
+
+async def test_a_stream_keeps_so_many_judges_busy_and_no_more() -> None:
+    """The ninth evidence is not even read before one of the eight has its verdict."""
+    with gate() as slow:
+        async with asked(slow, concurrency=32) as caller:
+            call = caller.stub.VerifyStream(iter(evidence(f"e-{number}") for number in range(20)), timeout=LIMIT_S)
+            await slow.until_entered(MAX_STREAM_IN_WORK)
+            assert slow.inside == MAX_STREAM_IN_WORK
+            slow.open.set()
+            assert len([verdict async for verdict in call]) == 20
+        assert slow.most == MAX_STREAM_IN_WORK
+
+
+async def test_on_a_stream_the_slow_hold_up_nobody_and_each_gets_its_own() -> None:
+    """Verdicts come when they are ready, so only the id says whose they are. One asked twice is answered twice."""
+    slow = asyncio.Event()
+
+    async def judge(given: Evidence) -> Verdict:
+        if given.exchange_id == "slow":
+            await slow.wait()
+        return Verdict(Value.FAIL, 0.0, (Finding("id", given.exchange_id),))
+
+    asked_for = ["slow", "a", "b", "b", "c"]
+    async with asked(judge) as caller:
+        call = caller.stub.VerifyStream(iter(map(evidence, asked_for)), timeout=LIMIT_S)
+        got = [await call.read() for _ in range(4)]
+        slow.set()
+        got.append(await call.read())
+        assert await call.read() is aio.EOF
+    assert sorted(verdict.exchange_id for verdict in got) == sorted(asked_for)
+    assert got[-1].exchange_id == "slow"
+    assert all(verdict.findings[0].message == verdict.exchange_id for verdict in got)
+
+
+async def test_a_stream_that_is_left_gives_its_places_back() -> None:
+    """With evidence under way and more behind it; the next stream is served at once."""
+    entered = asyncio.Semaphore(0)
+
+    async def judge(given: Evidence) -> Verdict:
+        if given.exchange_id.startswith("left"):
+            entered.release()
+            await asyncio.Event().wait()
+        return PASSED
+
+    async with asked(judge, concurrency=4, waiting=4) as caller:
+        for _ in range(3):
+            call = caller.stub.VerifyStream(iter(evidence(f"left-{number}") for number in range(30)))
+            for _ in range(4):
+                await asyncio.wait_for(entered.acquire(), LIMIT_S)
+            call.cancel()
+        given = [evidence(f"e-{number}") for number in range(30)]
+        got = [verdict.value async for verdict in caller.stub.VerifyStream(iter(given), timeout=LIMIT_S)]
+    assert got == [verifier_pb2.Verdict.PASS] * 30
+
+
+async def test_a_stream_outlives_a_judge_that_crashes_or_hangs() -> None:
+    """Each of them costs its own verdict."""
+
+    async def judge(given: Evidence) -> Verdict:
+        if given.exchange_id == "hangs":
+            await asyncio.Event().wait()
+        if given.exchange_id == "crashes":
+            raise RuntimeError
+        return PASSED
+
+    given = [evidence(name) for name in ("hangs", "crashes", "good")]
+    async with asked(judge, verdict_ms=200) as caller:
+        got = {verdict.exchange_id: verdict async for verdict in caller.stub.VerifyStream(iter(given), timeout=LIMIT_S)}
+    assert (only_finding(got["hangs"]), only_finding(got["crashes"])) == ("too-slow", "crashed")
+    assert got["good"].value == verifier_pb2.Verdict.PASS
+
+
+async def test_evidence_far_past_the_limit_ends_its_stream_alone() -> None:
+    """gRPC refuses it unread; other streams on the same connection go on."""
+    async with asked(passes) as caller:
+        other = caller.stub.VerifyStream()
+        await other.write(evidence("before"))
+        assert (await other.read()).exchange_id == "before"
+        with refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, ""):
+            call = caller.stub.VerifyStream(iter([evidence("huge", response_json=b"x" * (2 << 20))]), timeout=LIMIT_S)
+            assert [verdict async for verdict in call] == []
+        await other.write(evidence("after"))
+        assert (await other.read()).exchange_id == "after"
+        await other.done_writing()
+        assert await other.read() is aio.EOF
+
+
+async def test_draining_ends_a_stream_that_nobody_closes() -> None:
+    """An idle stream must not keep a stopped verifier alive; what was asked before is answered."""
+    async with asked(passes, drain_ms=200) as caller:
+        call = caller.stub.VerifyStream()
+        await call.write(evidence("asked"))
+        assert (await call.read()).exchange_id == "asked"
+        await asyncio.wait_for(caller.server.drain(), LIMIT_S)
+        assert await call.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
 @pytest.mark.parametrize("service", ["", SERVICE])
