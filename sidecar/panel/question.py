@@ -54,16 +54,26 @@ class Question:
 
     def __init__(self, evidence: Evidence, terms: PanelTerms) -> None:
         self.exchange_id = evidence.exchange_id
-        self._parameters = terms.parameters
+        self._terms = terms
+        self._last_message = evidence.last_message
+        self.is_cut_off = evidence.is_cut_off
         self._shared: bytes = wire(evidence).SerializeToString()
 
-    def payload(self, verifier: str) -> bytes:
-        parameters = self._parameters.get(verifier)
-        if not parameters:
-            return self._shared
+    @property
+    def has_schemas(self) -> bool:
+        return bool(self._terms.schemas)
+
+    def is_told(self, verifier: str) -> bool:
+        """Whether the spec's author wrote schemas for this verifier, which then win over the spec's own."""
+        return not self._terms.schemas.keys().isdisjoint(self._terms.parameters.get(verifier, ()))
+
+    def payload(self, verifier: str, *, judges_schemas: bool = False) -> bytes:
+        own = verifier_pb2.Evidence(parameters=dict(self._terms.parameters.get(verifier, {})))
+        if judges_schemas and not self.is_told(verifier):
+            own.parameters.update(self._terms.schemas)
+            own.response_json = encoded(self._last_message)
         # Serialised messages that are joined end to end parse as one merged message (protobuf encoding guide).
-        own: bytes = verifier_pb2.Evidence(parameters=dict(parameters)).SerializeToString()
-        return self._shared + own
+        return self._shared + bytes(own.SerializeToString())
 
     def answer(self, payload: bytes) -> Answer:
         """Raises Unusable for whatever is no verdict on this very evidence."""
@@ -85,6 +95,7 @@ def wire(evidence: Evidence) -> Any:
         spec=evidence.spec,
         request_json=encoded(evidence.request),
         response_json=encoded(evidence.response),
+        is_cut_off=evidence.is_cut_off,
         lineage=common_pb2.Lineage(conversation=evidence.conversation, trace_id=evidence.trace_id, hops=evidence.hops),
     )
 
