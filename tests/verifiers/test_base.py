@@ -24,7 +24,9 @@ from sidecar.v1 import common_pb2, verifier_pb2, verifier_pb2_grpc
 from tests.process.programs import Program
 from tests.transparency.certs import make_tls_files
 from verifiers.base import Description, Evidence, Finding, Usage, Value, Verdict
+from verifiers.base.process import run
 from verifiers.base.scorecard import MAX_RULES
+from verifiers.base.scores import BadScores, read
 from verifiers.base.server import CannotListen, Server, serving
 from verifiers.base.service import MAX_STREAM_IN_WORK
 from verifiers.base.settings import Limits, Settings, Tls, parse
@@ -578,6 +580,53 @@ async def test_it_counts_what_it_does() -> None:
     }
 
 
+async def test_what_is_known_beforehand_begins_at_zero() -> None:
+    """An alert on the first crash or refusal would miss a series that begins at one."""
+    async with asked(passes) as caller:
+        shown = set(await caller.metrics())
+    assert {f'verifier_verdicts_total{{verdict="{name}"}} 0.0' for name in ("pass", "inconclusive", "fail")} <= shown
+    assert {f'verifier_refusals_total{{reason="{name}"}} 0.0' for name in ("too-large", "busy", "unreadable")} <= shown
+
+
+MEASURED = {"verifier": "tester", "version": "1", "figures": {"precision": 0.97, "cases": 12}}
+
+
+def test_a_process_publishes_what_it_was_measured_with(tmp_path: Path) -> None:
+    """As `bench.verifiers --save` has left it."""
+    (tmp_path / "scores.json").write_text(json.dumps(MEASURED))
+    with running("--scores", str(tmp_path / "scores.json")) as (program, _):
+        url = program.read_until(r"^metrics (http://\S+)$")
+        shown = urllib.request.urlopen(url).read().decode().splitlines()
+    assert {'verifier_score{figure="precision"} 0.97', 'verifier_score{figure="cases"} 12.0'} <= set(shown)
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({**MEASURED, "verifier": "other"}, "it is about other 1, and this is tester 1"),
+        ({**MEASURED, "version": "2"}, "it is about tester 2, and this is tester 1"),
+        ({**MEASURED, "figures": {"Precision!": 1}}, "`figures` is no object"),
+        ({**MEASURED, "figures": {"precision": True}}, "`figures` is no object"),
+        ({**MEASURED, "figures": {"precision": float("nan")}}, "`figures` is no object"),
+        ({**MEASURED, "figures": {"precision": 10**400}}, "`figures` is no object"),
+        ({**MEASURED, "figures": {f"f{number}": 1 for number in range(51)}}, "`figures` is no object"),
+        ({**MEASURED, "figures": []}, "`figures` is no object"),
+        ([], "it is no JSON object"),
+        ("x" * (1 << 16), "it is no JSON object"),
+        (None, "it cannot be read"),
+    ],
+)
+def test_scores_of_something_else_end_a_process_with_64(document: Any, words: str, tmp_path: Path) -> None:
+    """Figures of another verifier, or of a version with other rules, would mislead whoever reads them."""
+    path = tmp_path / "scores.json"
+    path.write_text("{" if document is None else json.dumps(document))
+    with pytest.raises(SystemExit) as caught:
+        run(replace(DESCRIPTION, name="tester", version="1"), passes, ["--scores", str(path)], scores={})
+    assert caught.value.code == 64
+    with pytest.raises(BadScores, match=words):
+        read(path, replace(DESCRIPTION, name="tester", version="1"))
+
+
 async def test_rules_do_not_fill_the_metrics() -> None:
     """Rules may come from specs, so the number of series is ours to bound."""
     numbers = iter(range(MAX_RULES + 2))
@@ -634,8 +683,9 @@ def test_the_command_line_sets_everything(tmp_path: Path) -> None:
     for file in (cert, key, authority):
         file.touch()
     said = f"--listen unix:/x --metrics off --cert {cert} --key {key} --client-ca {authority}"
-    said += " --concurrency 3 --waiting 0 --limit-ms 100 --drain-ms 0"
-    assert parse("tester", said.split()) == Settings("unix:/x", None, Tls(cert, key, authority), Limits(3, 0, 100, 0))
+    said += f" --concurrency 3 --waiting 0 --limit-ms 100 --drain-ms 0 --scores {cert}"
+    limits = Limits(3, 0, 100, 0)
+    assert parse("tester", said.split()) == Settings("unix:/x", None, Tls(cert, key, authority), limits, cert)
 
 
 @pytest.mark.parametrize(
@@ -648,6 +698,7 @@ def test_the_command_line_sets_everything(tmp_path: Path) -> None:
         "--listen unix:",
         "--metrics on",
         "--cert /nowhere",
+        "--scores /nowhere",
         f"--cert {__file__}",
         f"--client-ca {__file__}",
         "--concurrency 0",
