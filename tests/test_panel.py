@@ -418,6 +418,7 @@ async def test_a_schema_verifier_sees_all_that_it_judges_of_an_answer_that_was_c
     async with served(verifier), bench(settings(verifier, "schema")) as at:
         verdict = await at.ask(terms_of("schema", schemas=SCHEMAS), evidence=replace(STREAMED, is_cut_off=True))
     assert verdict.value is P
+    assert [shown.is_cut_off for shown in verifier.shown] == [False]
 
 
 # --- Real verifiers that do anything but -----------------------------------------------------------------------------

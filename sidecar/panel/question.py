@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -54,9 +54,9 @@ class Question:
 
     def __init__(self, evidence: Evidence, terms: PanelTerms) -> None:
         self.exchange_id = evidence.exchange_id
-        self._terms = terms
-        self._last_message = evidence.last_message
         self.is_cut_off = evidence.is_cut_off
+        self._evidence = evidence
+        self._terms = terms
         self._shared: bytes = wire(evidence).SerializeToString()
 
     @property
@@ -68,12 +68,20 @@ class Question:
         return not self._terms.schemas.keys().isdisjoint(self._terms.parameters.get(verifier, ()))
 
     def payload(self, verifier: str, *, judges_schemas: bool = False) -> bytes:
-        own = verifier_pb2.Evidence(parameters=dict(self._terms.parameters.get(verifier, {})))
+        parameters = dict(self._terms.parameters.get(verifier, {}))
+        shared = self._shared
         if judges_schemas and not self.is_told(verifier):
-            own.parameters.update(self._terms.schemas)
-            own.response_json = encoded(self._last_message)
+            parameters |= self._terms.schemas
+            shared = self._of_last_message()
         # Serialised messages that are joined end to end parse as one merged message (protobuf encoding guide).
-        return self._shared + bytes(own.SerializeToString())
+        return shared + bytes(verifier_pb2.Evidence(parameters=parameters).SerializeToString())
+
+    def _of_last_message(self) -> bytes:
+        """A schema is about messages, and no single message is ever cut off."""
+        last = self._evidence.last_message
+        if last is None:
+            return self._shared
+        return bytes(wire(replace(self._evidence, response=last, is_cut_off=False)).SerializeToString())
 
     def answer(self, payload: bytes) -> Answer:
         """Raises Unusable for whatever is no verdict on this very evidence."""
