@@ -71,9 +71,20 @@ FILES = {
         ({"allOf": [{"$ref": "yes.json"}, {"type": "string"}]}, "x", 7),
         ({"$ref": "https://acme.example/money.json"}, 0, -1),
         ({"not": {"$ref": "tree.json"}}, 7 * [0], None),
+        ({"$schema": "http://json-schema.org/draft-07/schema#", "allOf": [{"$ref": "names.json#/$defs/name"}]}, "x", 7),
+        ({"$schema": "http://json-schema.org/draft-04/schema#", "allOf": [{"$ref": "yes.json"}]}, None, None),
         ({"$ref": "file:///home/operator/specs/names.json#/$defs/name"}, None, None),
     ],
-    ids=["through two files", "into a file", "a file that is true", "an address", "a circle", "an absolute path"],
+    ids=[
+        "through two files",
+        "into a file",
+        "a file that is true",
+        "an address",
+        "a circle",
+        "an older draft",
+        "draft 4",
+        "an absolute path",
+    ],
 )
 def test_what_a_schema_refers_to_is_inside(schema: Any, good: Any, bad: Any, caplog: pytest.LogCaptureFixture):
     """Another engine comes to the same answer without reading a file, or gets no schema and we say so."""
