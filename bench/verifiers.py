@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tests.data.verification.cases import SEED, Case, cases
@@ -65,6 +66,8 @@ PARAMETERS: Mapping[str, Mapping[str, str]] = {
     "schema": {"response_schema": json.dumps(RESPONSE_SCHEMA)},
     "rules": {"rules": json.dumps(RULES)},
 }
+SHARES = ("precision", "recall", "recall_of_all", "blocked_controls", "blocked_rewrites", "inconclusive")
+
 LEFT_OUT = {"judge": "it needs a model behind an endpoint"}
 
 Judge = Callable[[Any], Any]
@@ -182,14 +185,8 @@ def summary(cards: Sequence[Scorecard]) -> list[list[str]]:
 
 
 def _summary_row(card: Scorecard) -> list[str]:
-    shares = (
-        card.precision,
-        card.share(card.hit, card.claims),
-        card.share(card.hit, lambda case: case.is_bad),
-        card.share(card.blocked, is_control),
-        card.share(card.blocked, is_rewrite),
-        card.share(card.undecided, lambda _case: True),
-    )
+    measured = figures(card)
+    shares = [measured.get(name) for name in SHARES]
     return [card.name, *map(percent, shares), f"{card.ms_per_evidence:.2f}"]
 
 
@@ -224,6 +221,28 @@ def misses(card: Scorecard) -> list[str]:
     ]
 
 
+def figures(card: Scorecard) -> dict[str, float]:
+    """The shares of the summary by the names under which a verifier publishes them; what has no cases is left out."""
+    shares = {
+        "precision": card.precision,
+        "recall": card.share(card.hit, card.claims),
+        "recall_of_all": card.share(card.hit, lambda case: case.is_bad),
+        "blocked_controls": card.share(card.blocked, is_control),
+        "blocked_rewrites": card.share(card.blocked, is_rewrite),
+        "inconclusive": card.share(card.undecided, lambda _case: True),
+        "cases": float(len(card.cases)),
+    }
+    return {name: share for name, share in shares.items() if share is not None}
+
+
+def save(cards: Sequence[Scorecard], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for card in cards:
+        said = importlib.import_module(f"verifiers.{card.name}").DESCRIPTION
+        document = {"verifier": said.name, "version": said.version, "figures": figures(card)}
+        (folder / f"{card.name}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
 def printed(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
@@ -243,6 +262,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--verifier", help="this one only")
     parser.add_argument("--seed", type=int, default=SEED, help="of the mutations")
     parser.add_argument("--show-misses", action="store_true")
+    parser.add_argument(
+        "--save", type=Path, metavar="FOLDER", help="write what a verifier's --scores reads, a file each"
+    )
     options = parser.parse_args(arguments)
     chosen = list(cases(options.half, options.seed))
     cards = asyncio.run(measured(chosen, options.verifier))
@@ -256,6 +278,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for card in cards:
         for error, times in card.crashes.items():
             print(f"{card.name}: crashed {times} times with {error}")
+    if options.save:
+        save(cards, options.save)
     if options.show_misses:
         print("\n".join(line for card in cards for line in misses(card)))
     return 0

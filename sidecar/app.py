@@ -12,8 +12,9 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sidecar.checks.quarantine import QuarantineCheck
 from sidecar.checks.spec import SpecCheck
-from sidecar.checks.verification import VerificationCheck, unknown_verifiers
+from sidecar.checks.verification import VerificationCheck
 from sidecar.config import Config, DescriptorKind, Route
 from sidecar.engine.descriptors import Descriptors
 from sidecar.engine.exchange import Exchange
@@ -91,10 +92,16 @@ class App:
         self.descriptors = descriptors_by_route(config)
         self._methods = KnownMethods(self._is_described)
         self.metrics = MetricsReporter(clock=clock, methods=self._methods, series_limit=series_limit(config))
-        self._specs = SpecSource(config.specs, on_reload=self._specs_reloaded)
+        verifiers = [verifier.name for verifier in config.verifiers]
+        self._specs = SpecSource(config.specs, on_reload=self._specs_reloaded, verifiers=verifiers)
         self._spans = self._span_reporter(environ)
         self._logs = LogReporter(clock=clock, exchanges=config.log.exchanges)
-        self._panel = self._verifier_panel(clock)
+        self._panel_metrics = PanelMetrics(self.metrics.registry, verifiers, series_limit(config))
+        self._panel = VerifierPanel(verifier_settings(config), clock=clock, reporter=self._panel_metrics)
+        self.quarantine = QuarantineCheck(
+            clock, cooldown_s=config.quarantine.cooldown_s, fail_open=self.metrics.fail_open
+        )
+        self.metrics.watch_quarantine("edge", lambda: self.quarantine.count)
         self._store = open_store(config, clock, StoreMetrics(self.metrics.registry, series_limit(config)))
         lineage = LineageKeeper(
             clock=clock,
@@ -223,20 +230,19 @@ class App:
     def _checks_in_order(self) -> list[Check]:
         """Every check, in the order in which they are asked. The first enforced finding decides what a caller is told.
 
-        The contract comes first: what breaks it is malformed, and no later check should judge, claim or charge for it.
+        Quarantine comes first: an edge that is held back needs no other check to say so. Then the contract: what breaks
+        it is malformed, and no later check should judge, claim or charge for it.
         Verifiers come last, because asking them costs the most.
         """
         verification = VerificationCheck(
-            self._panel, answers_once=self._answers_once, tell=self._tell_late, fail_open=self.metrics.fail_open
+            self._panel,
+            answers_once=self._answers_once,
+            tell=self._tell_late,
+            fail_open=self.metrics.fail_open,
+            engines_compared=self._panel_metrics.engines_compared,
+            quarantine=self.quarantine,
         )
-        return [SpecCheck(), verification]
-
-    def _verifier_panel(self, clock: Clock) -> VerifierPanel:
-        names = [verifier.name for verifier in self.config.verifiers]
-        if mistakes := unknown_verifiers(self._specs.table.specs, names):
-            raise ConfigError(mistakes)
-        reporter = PanelMetrics(self.metrics.registry, names, series_limit(self.config))
-        return VerifierPanel(verifier_settings(self.config), clock=clock, reporter=reporter)
+        return [self.quarantine, SpecCheck(), verification]
 
     def _answers_once(self, exchange: Exchange) -> bool:
         method = self.descriptors[exchange.route.name].method(exchange.method)

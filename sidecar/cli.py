@@ -92,7 +92,7 @@ def run(**options: Any) -> None:
 def check(**options: Any) -> None:
     """Read configuration and specs, say every mistake at once, and describe what would run."""
     tree = read_config(**options)
-    specs = SpecSource(tree.specs)
+    specs = SpecSource(tree.specs, verifiers=[verifier.name for verifier in tree.verifiers])
     for line in [*tree.describe(), *specs.describe()]:
         click.echo(line)
     click.echo("ok")

@@ -7,6 +7,7 @@ verifier judges: they say that its silence, its crash and its answer to nonsense
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 from collections import Counter
@@ -21,13 +22,12 @@ from grpc import aio
 from sidecar.v1 import common_pb2, verifier_pb2
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-MAY_VARY = "the same evidence may be judged differently"
-"""A verifier whose `blind_to` holds these words declares that it is not deterministic."""
 CONCURRENT_CALLS = 50
 STREAMED = 20
 ASKED_AGAIN = 3
 """In a row, so that a verifier that takes turns between two answers shows it."""
 ABANDONED_CALLS = 10
+ABANDONED_STREAMS = 3
 ABANDONED_AFTER_S = 0.01
 """Long enough for the call to be on its way, and shorter than most judgements."""
 NESTED = 20_000
@@ -74,6 +74,8 @@ class Probe:
     limit_s: float
     samples: Sequence[Any]
     description: Any = None
+    is_steady: bool = False
+    """It gave each piece of evidence the same value whenever it was asked."""
     verdicts: list[Any] = field(default_factory=list)
 
     async def describe(self) -> Any:
@@ -87,6 +89,10 @@ class Probe:
     async def verify(self, evidence: Any) -> Any:
         """Its verdict. Raises AioRpcError."""
         return read(verifier_pb2.Verdict, await self.call(evidence))
+
+    def stream(self) -> Any:
+        """A VerifyStream under way, which may be written to and cancelled."""
+        return self.channel.stream_stream(f"{SERVICE}VerifyStream")(timeout=self.limit_s)
 
     async def verify_all(self, evidence: Sequence[Any]) -> list[Any]:
         """Its verdicts on one stream, as many as come before it ends."""
@@ -248,11 +254,13 @@ def gathered(probe: Probe) -> list[Any]:
 
 
 async def steady(probe: Probe) -> str:
-    if any(MAY_VARY in sentence.lower() for sentence in probe.description.blind_to):
-        return "it declares that it may vary"
+    """Asked only of those that do not declare that they are not deterministic."""
+    if probe.description.non_deterministic:
+        return "it declares that it is not deterministic"
     for sample, verdict in zip(probe.samples, gathered(probe), strict=True):
         again = [(await probe.verify(sample)).value for _ in range(ASKED_AGAIN)]
         demand(set(again) == {verdict.value}, f"first {names([verdict.value])}, then {names(again)}")
+    probe.is_steady = True
     return names([verdict.value for verdict in probe.verdicts])
 
 
@@ -315,9 +323,18 @@ async def serves_many(probe: Probe) -> str:
 
 
 async def streams(probe: Probe) -> str:
-    asked = [evidence(f"streamed-{number}") for number in range(STREAMED)]
-    got = Counter(verdict.exchange_id for verdict in await probe.verify_all(asked))
+    """Alternately good and bad, in whatever order the verdicts come: each is the one that a single call would get."""
+    asked = [evidence(f"streamed-{number}", ANSWERS[number % 2]) for number in range(STREAMED)]
+    verdicts = await probe.verify_all(asked)
+    got = Counter(verdict.exchange_id for verdict in verdicts)
     demand(got == Counter(each.exchange_id for each in asked), f"{got.total()} verdicts for {len(asked)} evidence")
+    if probe.is_steady:
+        single = [(await probe.verify(each)).value for each in asked[:2]]
+        values = {verdict.exchange_id: verdict.value for verdict in verdicts}
+        mixed = [
+            each.exchange_id for number, each in enumerate(asked) if values[each.exchange_id] != single[number % 2]
+        ]
+        demand(not mixed, f"{len(mixed)} verdicts of the stream are not those of single calls")
     return f"{got.total()} verdicts"
 
 
@@ -330,6 +347,20 @@ async def survives_leaving(probe: Probe) -> str:
     return f"{sum(left)} calls were cancelled, and the next was answered"
 
 
+async def survives_leaving_a_stream(probe: Probe) -> str:
+    """Left in the middle, with evidence that nobody has judged yet, and one that was never closed."""
+    streams = [probe.stream() for _ in range(ABANDONED_STREAMS)]
+    for number, stream in enumerate(streams):
+        with contextlib.suppress(aio.AioRpcError, asyncio.InvalidStateError):  # it has ended; the next shows why
+            for each in range(STREAMED):
+                await stream.write(evidence(f"abandoned-{number}-{each}").SerializeToString())
+    await asyncio.sleep(ABANDONED_AFTER_S)
+    left = [stream.cancel() for stream in streams]
+    got = [verdict.exchange_id for verdict in await probe.verify_all([evidence("after-leaving-streams")])]
+    demand(got == ["after-leaving-streams"], f"the next stream's one evidence got {len(got)} verdicts, or another's")
+    return f"{sum(left)} streams were cancelled, and the next was answered"
+
+
 CLAIMS: tuple[tuple[str, Examination], ...] = (
     ("Its name is lower case letters, digits and dashes.", named),
     ("It says its version.", versioned),
@@ -340,12 +371,13 @@ CLAIMS: tuple[tuple[str, Examination], ...] = (
     ("Its scores are from 0 to 1.", scored),
     ("It signs its verdicts with the name and version of its description.", signed),
     ("Each FAIL has a finding with a rule and a sentence.", reasoned),
-    ("The same evidence gets the same value.", steady),
+    ("The same evidence gets the same value, unless it declares otherwise.", steady),
     ("Evidence without documents gets a verdict or INVALID_ARGUMENT.", survives_nothing),
     ("Garbage gets INVALID_ARGUMENT or INCONCLUSIVE, never PASS.", refuses_garbage),
     ("Evidence past its declared limit is refused.", refuses_too_much),
     (f"{CONCURRENT_CALLS} calls at once all get their verdict.", serves_many),
     ("A stream gets one verdict for each evidence.", streams),
     ("A call that is cancelled does not stop the next.", survives_leaving),
+    ("A stream that is cancelled does not stop the next.", survives_leaving_a_stream),
 )
 """In the order in which they are examined; those about verdicts look at what the fifth has gathered."""

@@ -60,6 +60,15 @@ def test_check_says_the_mistakes_of_specs(folder: Path, capsys: pytest.CaptureFi
     assert "writer.yaml" in capsys.readouterr().err
 
 
+def test_check_says_which_verifier_nobody_configured(folder: Path, capsys: pytest.CaptureFixture[str]):
+    """The start would refuse it, so the check does."""
+    (folder / "specs" / "writer.yaml").write_text(f"{SPEC}verifiers: {{require: [ghost]}}\n")
+    assert run("check", "-c", "sidecar.yaml") == 64
+    said = capsys.readouterr().err
+    assert "verifiers.require[0]" in said
+    assert "the verifiers configured: none yet" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

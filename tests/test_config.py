@@ -410,6 +410,10 @@ MISTAKES: Mapping[str, tuple[str, str]] = {
         f"{GOOD}tracing: {{queue: 1, batch: 2}}",
         "s.yaml:3 tracing: found a batch of 2; allowed: a b",
     ),
+    "a quarantine that ends at once": (
+        f"{GOOD}quarantine: {{cooldown: 0s}}",
+        "s.yaml:3 quarantine.cooldown: found '0s'; allowed: a duration from 1s to 7d",
+    ),
     "loops without repeats": (
         f"{GOOD}loops: {{repeats: 0}}",
         "s.yaml:3 loops.repeats: found 0; allowed: a whole number fr",

@@ -62,11 +62,12 @@ class Verifier(verifier_pb2_grpc.VerifierServicer):
     described: int = 0
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     address: str = ""
+    name: str = ""
 
     async def Describe(self, request: Any, context: Any) -> Any:  # noqa: N802 - the name in the proto
         self.described += 1
         return verifier_pb2.Description(
-            name="", version="7", family=self.family, max_evidence_bytes=self.max_evidence_bytes
+            name=self.name, version="7", family=self.family, max_evidence_bytes=self.max_evidence_bytes
         )
 
     async def Verify(self, request: Any, context: Any) -> Any:  # noqa: N802 - the name in the proto
@@ -331,6 +332,93 @@ async def test_a_verifier_behind_mutual_tls_is_asked(tmp_path: Path):
         await server.stop(None)
     assert [each.value for each in verdict.opinions] == [P, I]
     assert verdict.opinions[1].failure is Failure.UNREACHABLE
+
+
+# --- The spec's own schemas ------------------------------------------------------------------------------------------
+
+SCHEMAS = {"response_schema": '{"required": ["n"]}', "request_parts": "[]"}
+STREAMED = replace(EVIDENCE, response={"task": {}}, last_message={"statusUpdate": {}})
+
+
+@pytest.mark.parametrize(
+    ("configured", "described", "family", "is_handed_over"),
+    [
+        ("schema", "", "", True),
+        ("forms", "schema", "", True),
+        ("forms", "forms", "json-schema", True),
+        ("forms", "forms", "schema", True),
+        ("forms", "grounding", "", False),
+        ("forms", "forms", "json-schema-like", False),
+    ],
+)
+async def test_a_schema_verifier_is_handed_the_specs_schemas(
+    configured: str, described: str, family: str, is_handed_over: bool
+):
+    """By its configured name, or as it describes itself, from the first question on. Nobody else sees them."""
+    verifier = Verifier(says(PASS), family=family, name=described)
+    async with served(verifier), bench(settings(verifier, configured)) as at:
+        verdicts = [await at.ask(terms_of(configured, schemas=SCHEMAS)) for _ in range(2)]
+    assert [dict(shown.parameters) for shown in verifier.shown] == [SCHEMAS if is_handed_over else {}] * 2
+    assert [verdict.opinions[0].judged_schemas for verdict in verdicts] == [is_handed_over] * 2
+
+
+async def test_parameters_that_the_spec_writes_for_it_win():
+    """Then it judges other schemas than the sidecar does, and its verdict is not compared."""
+    verifier = Verifier(says(PASS))
+    own = {"response_schema": "{}"}
+    async with served(verifier), bench(settings(verifier, "schema")) as at:
+        verdict = await at.ask(terms_of("schema", schemas=SCHEMAS, parameters={"schema": own}))
+        other = await at.ask(terms_of("schema", schemas=SCHEMAS, parameters={"schema": {"strictness": "high"}}))
+    assert [dict(shown.parameters) for shown in verifier.shown] == [own, {**SCHEMAS, "strictness": "high"}]
+    assert (verdict.opinions[0].judged_schemas, other.opinions[0].judged_schemas) == (False, True)
+
+
+async def test_of_a_stream_a_schema_verifier_is_shown_the_last_message():
+    """Terms are about messages; all others are shown what the stream has told."""
+    schema, other = Verifier(says(PASS)), Verifier(says(PASS), family="other")
+    async with served(schema, other), bench(settings(schema, "schema"), settings(other, "other")) as at:
+        await at.ask(terms_of("schema", "other", schemas=SCHEMAS), evidence=STREAMED)
+    assert (schema.shown[0].response_json, other.shown[0].response_json) == (b'{"statusUpdate":{}}', b'{"task":{}}')
+
+
+async def test_a_description_that_does_not_come_leaves_time_for_the_verdict():
+    """A quarter of it at most is waited, and then the question goes out without schemas."""
+
+    class Secretive(Verifier):
+        async def Describe(self, request: Any, context: Any) -> Any:  # noqa: N802 - the name in the proto
+            await asyncio.Event().wait()
+
+    verifier = Secretive(says(FAIL))
+    async with bench(verifier, timeout_s=2.0) as at:
+        began = time.monotonic()
+        verdict = await at.ask(schemas=SCHEMAS)
+        took_s = time.monotonic() - began
+    assert (verdict.value, dict(verifier.shown[0].parameters)) == (F, {})
+    assert took_s < 0.5 + SLACK_S
+
+
+# --- Answers that were cut off ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "value", "failure"), [(PASS, I, Failure.CUT_OFF), (DOUBT, I, None), (FAIL, F, None)]
+)
+async def test_an_answer_that_was_cut_off_can_fail_but_not_pass(answer: int, value: Value, failure: Failure | None):
+    """Nobody has seen the rest. The verifier is told, and its breaker holds nothing against it."""
+    verifier = Verifier(says(answer))
+    async with bench(verifier, breaker_failures=1) as at:
+        verdicts = [await at.ask(evidence=replace(EVIDENCE, is_cut_off=True)) for _ in range(2)]
+    assert [(verdict.value, verdict.opinions[0].failure) for verdict in verdicts] == [(value, failure)] * 2
+    assert [shown.is_cut_off for shown in verifier.shown] == [True] * 2
+
+
+async def test_a_schema_verifier_sees_all_that_it_judges_of_an_answer_that_was_cut_off():
+    """It judges the last message, which is never cut."""
+    verifier = Verifier(says(PASS))
+    async with served(verifier), bench(settings(verifier, "schema")) as at:
+        verdict = await at.ask(terms_of("schema", schemas=SCHEMAS), evidence=replace(STREAMED, is_cut_off=True))
+    assert verdict.value is P
+    assert [shown.is_cut_off for shown in verifier.shown] == [False]
 
 
 # --- Real verifiers that do anything but -----------------------------------------------------------------------------

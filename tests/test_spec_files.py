@@ -527,6 +527,37 @@ def test_a_reload_replaces_the_table_or_keeps_the_last_good_one(folder: Path):
     ]
 
 
+PANEL = "spec: writer/v1\nmatch: {callee: writer}\nverifiers:\n  require: [grounding, ghost]\n"
+GHOST = 'specs/a.yaml:4 verifiers.require[1]: found "ghost"; allowed: the verifiers configured: arithmetic, grounding'
+
+
+def test_a_verifier_that_nobody_configured_is_a_mistake_at_the_start_and_at_every_reload(folder: Path):
+    """With path, found and allowed; the last good specs stay in force, as after any other mistake."""
+    told: list[tuple[str, str]] = []
+    known = {"grounding", "arithmetic"}
+    write(folder, a_yaml=PANEL)
+    with pytest.raises(ConfigError) as caught:
+        SpecSource([folder], verifiers=known)
+    assert str(caught.value) == GHOST
+    write(folder, a_yaml=PANEL.replace(", ghost", ""))
+    source = SpecSource([folder], verifiers=known, on_reload=lambda *event: told.append(event))
+    first = source.match(*EDGE)
+    write(folder, a_yaml=PANEL)
+    assert not source.reload()
+    assert source.match(*EDGE) is first
+    write(folder, a_yaml=PANEL.replace("ghost", "arithmetic"))
+    assert source.reload()
+    assert told == [("refused", GHOST), ("loaded", "1 in force")]
+
+
+def test_without_any_verifier_the_mistake_says_so(folder: Path):
+    """None at all is another mistake than a slip of the pen. Whoever only reads specs is told nothing."""
+    write(folder, a_yaml=PANEL.replace("grounding, ", ""))
+    with pytest.raises(ConfigError, match="the verifiers configured: none yet"):
+        SpecSource([folder], verifiers=())
+    assert len(SpecSource([folder]).table.specs) == 1
+
+
 def test_the_first_load_must_succeed(folder: Path):
     """There is no last good table yet."""
     write(folder, a_yaml="spec: [")

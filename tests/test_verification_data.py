@@ -10,16 +10,19 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
 from random import Random
 
 import pytest
 
-from bench.verifiers import FAIL, PASS, Scorecard, misses
+from bench.verifiers import FAIL, PASS, Scorecard, misses, save
 from tests.data.verification import dates, numerals
 from tests.data.verification.cases import CATCHERS, Case, cases
 from tests.data.verification.mutate import MUTATIONS, card_number, iban
 from tests.data.verification.rewrite import REWRITES
 from tests.data.verification.sources import FOLDER, Source, leaves, sources
+from verifiers import grounding
+from verifiers.base.scores import read
 
 SOURCES = {source.name: source for source in sources()}
 CASES = tuple(cases())
@@ -260,6 +263,17 @@ def test_labels_are_balanced(half: str):
     """Neither blocking all nor passing all looks good: a quarter at least is of either label, in both halves."""
     bad = [case.is_bad for case in CASES if case.half == half]
     assert 0.25 <= sum(bad) / len(bad) <= 0.75
+
+
+def test_what_was_measured_is_saved_for_the_verifier_to_publish(tmp_path: Path):
+    """Name, version and figures, as its `--scores` reads them; what no case shows is no figure."""
+    save([scored(lambda case: case.is_bad)], tmp_path / "scores")
+    saved = json.loads((tmp_path / "scores" / "grounding.json").read_text())
+    assert (saved["verifier"], saved["version"]) == ("grounding", grounding.DESCRIPTION.version)
+    assert (saved["figures"]["precision"], saved["figures"]["blocked_controls"]) == (1.0, 0.0)
+    assert read(tmp_path / "scores" / "grounding.json", grounding.DESCRIPTION) == saved["figures"]
+    save([scored(lambda case: False)], tmp_path)
+    assert "precision" not in json.loads((tmp_path / "grounding.json").read_text())["figures"]
 
 
 def scored(blocks: Callable[[Case], bool]) -> Scorecard:

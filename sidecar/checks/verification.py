@@ -1,27 +1,30 @@
 """The verification check: do independent verifiers agree with what the callee answered?
 
-Only answers are judged: the one response of a unary method, and the last message of a stream. Where everything that has
-a say enforces, the answer waits for its panel; everywhere else it moves on, and the panel is asked beside the call.
+Only answers are judged: the one response of a unary method, and of a stream all that it has told by its last message.
+Where everything that has a say enforces, the answer waits for its panel; everywhere else it moves on, and the panel is
+asked beside the call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from sidecar.checks.assembly import Assembly, AssemblyLimits
+from sidecar.checks.case import Case, case_of
+from sidecar.checks.engines import compared
+from sidecar.checks.panel_findings import CHECK, below, disagreed, failed, findings_of, observed
 from sidecar.engine import policy
 from sidecar.engine.exchange import Exchange, Mode, Status, weakest
-from sidecar.engine.finding import Finding, Severity
+from sidecar.engine.finding import Finding
 from sidecar.engine.message import Direction, Message
 from sidecar.engine.pipeline import names_of
-from sidecar.engine.verdict import Evidence, Opinion, PanelVerdict, Value
-from sidecar.errors import MalformedMessage, Mistake, Reason
+from sidecar.engine.verdict import PanelVerdict, Value
 
 if TYPE_CHECKING:
-    from sidecar.engine.ports import Panel
-    from sidecar.engine.specs import Spec
-    from sidecar.engine.specs.spec import PanelTerms
+    from sidecar.engine.ports import Panel, Quarantine
 
 LAST_STATES = frozenset({"completed", "failed", "canceled", "rejected", "input_required", "auth_required"})
 """Task states after which an A2A stream ends (A2A v1, TaskState: the terminal and the interrupted ones)."""
@@ -29,13 +32,21 @@ LAST_STATES = frozenset({"completed", "failed", "canceled", "rejected", "input_r
 SAMPLE_BITS = 56
 """Of a trace id these are random (W3C Trace Context level 2)."""
 
-SENTENCE_CHARS = 400
+
+@dataclass(slots=True)
+class Stream:
+    """A stream that is open: its newest message, and what was told before that."""
+
+    told: Assembly = field(default_factory=Assembly)
+    last: Message | None = None
+    is_judged: bool = False
+    """Whether the newest message said that it ends the answer."""
 
 
 class VerificationCheck:
     """Asks the panel that the spec requires, and says what it made of the answer."""
 
-    name = "verification"
+    name = CHECK
     fail: Literal["open", "closed"] = "open"
     """Of a crash of this check. What an inconclusive verdict means is declared verifier by verifier."""
 
@@ -46,17 +57,26 @@ class VerificationCheck:
         answers_once: Callable[[Exchange], bool],
         tell: Callable[[Exchange, Finding], None],
         fail_open: Callable[[str, str], None],
+        engines_compared: Callable[[str, bool], None] = lambda *_: None,
+        quarantine: Quarantine | None = None,
+        limits: AssemblyLimits = AssemblyLimits(),  # noqa: B008 - frozen
     ) -> None:
         """`answers_once`: whether a method is known to send one response.
 
-        `tell` hears of findings that come after their message has moved on; `fail_open` counts (check, reason).
+        `tell` hears of findings that come after their message has moved on; `fail_open` counts (check, reason),
+        `engines_compared` (spec, whether the two schema engines disagree). `quarantine` hears of late fails, where the
+        spec asks for that; `limits` bound what is kept of open streams.
         """
         self._panel = panel
         self._answers_once = answers_once
         self._tell = tell
         self._fail_open = fail_open
-        self._unjudged: dict[Exchange, Message] = {}
-        """The newest message of each open stream that has not ended yet."""
+        self._engines_compared = engines_compared
+        self._quarantine = quarantine
+        self._limits = limits
+        self._streams: dict[Exchange, Stream] = {}
+        """Streams that are open and will be judged."""
+        self._held_bytes = 0
 
     async def on_message(self, exchange: Exchange, message: Message) -> Sequence[Finding] | None:
         spec = exchange.spec
@@ -64,174 +84,90 @@ class VerificationCheck:
             return None
         if not is_sampled(exchange.lineage.trace_id, spec.panel.sample):
             return None
-        if not (self._answers_once(exchange) or ends_stream(message)):
-            self._unjudged[exchange] = message
+        if self._answers_once(exchange):
+            return await self._judge(case_of(exchange, spec, spec.panel, message, None))
+        stream = self._streams.setdefault(exchange, Stream())
+        self._keep(stream)
+        stream.last, stream.is_judged = message, ends_stream(message)
+        if not stream.is_judged:
             return None
-        self._unjudged.pop(exchange, None)
-        return await self._judge(exchange, spec, spec.panel, message)
+        return await self._judge(case_of(exchange, spec, spec.panel, message, stream.told))
 
     def on_end(self, exchange: Exchange, status: Status) -> None:
         """The last message of a stream that did not say that it was the last: judged now, and too late to refuse."""
-        message = self._unjudged.pop(exchange, None)
-        spec = exchange.spec
-        if message is None or spec is None or spec.panel is None or status.code != "OK":
+        stream = self._streams.pop(exchange, None)
+        if stream is None:
             return
-        if self._holds(exchange, spec, spec.panel):
+        self._held_bytes -= stream.told.size_bytes
+        spec = exchange.spec
+        if stream.is_judged or stream.last is None or spec is None or spec.panel is None or status.code != "OK":
+            return
+        case = case_of(exchange, spec, spec.panel, stream.last, stream.told)
+        if self._holds(case):
             self._fail_open(self.name, "not_held")
-        self._ask_later(exchange, spec, spec.panel, message)
+        self._ask_later(case)
 
-    async def _judge(
-        self, exchange: Exchange, spec: Spec, terms: PanelTerms, message: Message
-    ) -> Sequence[Finding] | None:
-        if not self._holds(exchange, spec, terms):
-            self._ask_later(exchange, spec, terms, message)
+    def _keep(self, stream: Stream) -> None:
+        """What was the last message so far was told before the next one, so it is a part of the answer."""
+        if stream.last is not None:
+            room_bytes = self._limits.stream_bytes - stream.told.size_bytes
+            room_bytes = min(room_bytes, self._limits.total_bytes - self._held_bytes)
+            self._held_bytes += stream.told.add(stream.last, room_bytes)
+
+    async def _judge(self, case: Case) -> Sequence[Finding] | None:
+        if not self._holds(case):
+            self._ask_later(case)
             return None
-        heard = partial(self._heard_observers, exchange, spec, terms)
-        verdict = await self._panel.ask(evidence_of(exchange, spec, message), terms, heard)
-        return self._findings(exchange, spec, terms, verdict, is_held=True)
+        verdict = await self._panel.ask(case.evidence, case.terms, partial(self._heard_observers, case))
+        return self._findings(case, verdict, is_held=True)
 
-    def _holds(self, exchange: Exchange, spec: Spec, terms: PanelTerms) -> bool:
+    def _holds(self, case: Case) -> bool:
         """Whether the message waits. Nothing waits for a verdict that could not refuse it anyway."""
-        if terms.when != "inline" or weakest(exchange.route.mode, below(spec.mode, terms.mode)) is Mode.OBSERVE:
-            return False
-        return self._panel.may_refuse(terms)
+        mode = weakest(case.exchange.route.mode, below(case.spec.mode, case.terms.mode))
+        return case.terms.when == "inline" and mode is Mode.ENFORCE and self._panel.may_refuse(case.terms)
 
-    def _ask_later(self, exchange: Exchange, spec: Spec, terms: PanelTerms, message: Message) -> None:
-        told = partial(self._told, exchange, spec, terms)
-        self._panel.ask_later(evidence_of(exchange, spec, message), terms, told)
+    def _ask_later(self, case: Case) -> None:
+        self._panel.ask_later(case.evidence, case.terms, partial(self._told, case))
 
-    def _told(self, exchange: Exchange, spec: Spec, terms: PanelTerms, verdict: PanelVerdict | None) -> None:
+    def _told(self, case: Case, verdict: PanelVerdict | None) -> None:
         if verdict is None:
             self._fail_open(self.name, "dropped")
             return
-        for finding in self._findings(exchange, spec, terms, verdict, is_held=False):
-            self._tell(exchange, finding)
+        for finding in self._findings(case, verdict, is_held=False):
+            self._tell(case.exchange, finding)
+        if case.terms.on_fail == "quarantine":
+            self._hold_back(case, verdict)
 
-    def _heard_observers(self, exchange: Exchange, spec: Spec, terms: PanelTerms, heard: PanelVerdict | None) -> None:
+    def _hold_back(self, case: Case, verdict: PanelVerdict) -> None:
+        exchange, because = case.exchange, reason_to_hold_back(case, verdict)
+        if because and self._quarantine is not None:
+            self._quarantine.quarantine(exchange.caller, exchange.callee, exchange.method, because)
+
+    def _heard_observers(self, case: Case, heard: PanelVerdict | None) -> None:
         """Verifiers in observe, asked after the panel has spoken: they make findings and nothing else."""
         if heard is None:
             self._fail_open(self.name, "observer_dropped")
             return
-        for finding in filter(None, (observed(spec, terms, opinion) for opinion in heard.opinions)):
-            self._tell(exchange, finding)
+        findings = filter(None, (observed(case.spec, case.terms, opinion) for opinion in heard.opinions))
+        for finding in (*findings, *self._alarms(case, heard)):
+            self._tell(case.exchange, finding)
 
-    def _findings(
-        self, exchange: Exchange, spec: Spec, terms: PanelTerms, verdict: PanelVerdict, *, is_held: bool
-    ) -> list[Finding]:
+    def _findings(self, case: Case, verdict: PanelVerdict, *, is_held: bool) -> list[Finding]:
         """What the panel said, gravest first. An inconclusive one that stops nothing is counted as fail-open."""
-        findings = list(findings_of(spec, terms, verdict))
-        if verdict.value is Value.INCONCLUSIVE and not (is_held and any(map(partial(refuses, exchange), findings))):
+        findings = list(findings_of(case.spec, case.terms, verdict))
+        is_refused = is_held and any(map(partial(refuses, case.exchange), findings))
+        if verdict.value is Value.INCONCLUSIVE and not is_refused:
             self._fail_open(self.name, verdict.doubt)
-        return findings
+        return [*findings, *self._alarms(case, verdict)]
 
-
-def findings_of(spec: Spec, terms: PanelTerms, verdict: PanelVerdict) -> Iterator[Finding]:
-    for opinion in sorted(verdict.opinions, key=lambda each: each.value, reverse=True):
-        mode = below(spec.mode, terms.mode, opinion.mode)
-        if opinion.value is Value.FAIL:
-            yield failed(spec, mode, opinion)
-        elif opinion.value is Value.INCONCLUSIVE:
-            yield (doubted if opinion in verdict.doubtful else unsure)(spec, mode, opinion)
-    if verdict.lacks_families:
-        yield too_few(spec, below(spec.mode, terms.mode), verdict)
-
-
-def observed(spec: Spec, terms: PanelTerms, opinion: Opinion) -> Finding | None:
-    mode = below(spec.mode, terms.mode, opinion.mode)
-    if opinion.value is Value.FAIL:
-        return failed(spec, mode, opinion)
-    return unsure(spec, mode, opinion) if opinion.value is Value.INCONCLUSIVE else None
-
-
-def failed(spec: Spec, mode: Mode | None, opinion: Opinion) -> Finding:
-    first = opinion.findings[0] if opinion.findings else None
-    sentence = first.message if first and first.message else "the answer does not hold, and it does not say why"
-    evidence = {
-        "verdict": opinion.value.label,
-        "version": opinion.version,
-        "score": f"{opinion.score:.3f}",
-        "findings": str(len(opinion.findings)),
-        "rule": first.rule if first else "",
-    }
-    pointer = first.pointer if first and not first.in_request else ""
-    return made(spec, mode, opinion.verifier, Severity.ERROR, sentence, Reason.VERDICT_FAILED, pointer, evidence)
-
-
-def unsure(spec: Spec, mode: Mode | None, opinion: Opinion) -> Finding:
-    """The panel came to its verdict without this one, so it is only worth knowing."""
-    return made(spec, mode, opinion.verifier, Severity.INFO, no_verdict(opinion), None, "", doubts(opinion))
-
-
-def doubted(spec: Spec, mode: Mode | None, opinion: Opinion) -> Finding:
-    """The panel came to no verdict for the want of this one: a warning, or a refusal."""
-    severity, reason = consequence(opinion.fail == "closed")
-    sentence = f"{no_verdict(opinion)}; declared to fail {opinion.fail}"
-    return made(spec, mode, opinion.verifier, severity, sentence, reason, "", doubts(opinion))
-
-
-def no_verdict(opinion: Opinion) -> str:
-    return f"no verdict ({opinion.failure})" if opinion.failure else "cannot tell whether the answer holds"
-
-
-def doubts(opinion: Opinion) -> dict[str, str]:
-    return {"verdict": opinion.value.label, "version": opinion.version, "failure": opinion.failure or ""}
-
-
-def consequence(is_closed: bool) -> tuple[Severity, Reason | None]:
-    return (Severity.ERROR, Reason.VERDICT_FAILED) if is_closed else (Severity.WARNING, None)
-
-
-def too_few(spec: Spec, mode: Mode | None, verdict: PanelVerdict) -> Finding:
-    """All pass, and yet too few independent families do."""
-    severity, reason = consequence(verdict.fails_closed)
-    sentence = "fewer independent families pass than the quorum asks for"
-    return made(spec, mode, "quorum", severity, sentence, reason, "", {"verdict": verdict.value.label})
-
-
-def made(
-    spec: Spec,
-    mode: Mode | None,
-    rule: str,
-    severity: Severity,
-    sentence: str,
-    reason: Reason | None,
-    pointer: str,
-    evidence: dict[str, str],
-) -> Finding:
-    """The rule is the verifier's configured name, so that labels stay few whatever verifiers call their own rules."""
-    message = f"{spec.name}: {rule}: {sentence[:SENTENCE_CHARS]}"
-    return Finding(VerificationCheck.name, rule, severity, message, reason, mode, spec.name, pointer, evidence)
-
-
-def evidence_of(exchange: Exchange, spec: Spec, message: Message) -> Evidence:
-    """What verifiers are shown: documents, names and the place in the work; no metadata."""
-    lineage, request = exchange.lineage, exchange.last_request
-    messages = [message] if request is None else [request, message]
-    documents, is_readable = documents_of(messages)
-    return Evidence(
-        exchange_id=lineage.exchange_id,
-        caller=exchange.caller,
-        callee=exchange.callee,
-        method=exchange.method,
-        spec=spec.name,
-        conversation=lineage.conversation,
-        trace_id=lineage.trace_id,
-        hops=lineage.hops,
-        request=documents[0] if len(documents) == 2 else None,
-        response=documents[-1] if documents else None,
-        size_bytes=sum(each.size_bytes for each in messages),
-        is_readable=is_readable,
-    )
-
-
-def documents_of(messages: Sequence[Message]) -> tuple[list[Any], bool]:
-    """All documents, or none and False: a verifier that sees half of the evidence would blame what it misses."""
-    if not all(message.is_readable for message in messages):
-        return [], False
-    try:
-        return [message.document for message in messages], True
-    except MalformedMessage:
-        return [], False
+    def _alarms(self, case: Case, verdict: PanelVerdict) -> Iterator[Finding]:
+        """A finding for each schema verifier whose engine and ours do not agree on these documents."""
+        for opinion in verdict.opinions:
+            comparison = compared(case.spec, case.evidence, opinion)
+            if comparison is not None:
+                self._engines_compared(case.spec.name, comparison.is_disagreement)
+                if comparison.is_disagreement:
+                    yield disagreed(case.spec, case.terms, comparison, opinion)
 
 
 def ends_stream(message: Message) -> bool:
@@ -244,22 +180,14 @@ def is_sampled(trace_id: str, share: float) -> bool:
     return share >= 1.0 or int(trace_id[-SAMPLE_BITS // 4 :], 16) < share * (1 << SAMPLE_BITS)
 
 
-def below(*modes: Mode | None) -> Mode | None:
-    """The weakest mode of the levels below the route; None where all left it out."""
-    return weakest(*modes) if any(mode is not None for mode in modes) else None
-
-
 def refuses(exchange: Exchange, finding: Finding) -> bool:
     return finding.reason is not None and policy.is_enforced(exchange, finding)
 
 
-def unknown_verifiers(specs: Iterable[Spec], known: Collection[str]) -> list[Mistake]:
-    """A start-up mistake for each verifier that a spec requires and the configuration does not name."""
-    allowed = f"the verifiers configured: {', '.join(sorted(known)) or 'none yet'}"
-    return [
-        Mistake(f"{spec.source or spec.name} verifiers.require", repr(name), allowed)
-        for spec in specs
-        if spec.panel is not None
-        for name in spec.panel.require
-        if name not in known
-    ]
+def reason_to_hold_back(case: Case, verdict: PanelVerdict) -> str:
+    """A fail that could have refused the answer, in words; empty where a level below the route only observes."""
+    for opinion in verdict.opinions:
+        mode = below(case.spec.mode, case.terms.mode, opinion.mode)
+        if opinion.value is Value.FAIL and mode is not Mode.OBSERVE:
+            return failed(case.spec, mode, opinion).message
+    return ""

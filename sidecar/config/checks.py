@@ -1,4 +1,4 @@
-"""What calls are measured by, beside their specs: verifiers, loops and budgets."""
+"""What calls are measured by, beside their specs: verifiers, quarantine, loops and budgets."""
 
 from __future__ import annotations
 
@@ -42,6 +42,13 @@ class Verifier(Section):
     """TLS towards it. Left out: plain text."""
     breaker: Breaker = Breaker()
     """When it is skipped, so that calls do not wait for a verifier that is away."""
+
+
+class Quarantine(Section):
+    """Edges that are held back because a verifier failed an answer after it had gone on."""
+
+    cooldown_s: Annotated[float, seconds("1s", "7d")] = Field(default=600.0, alias="cooldown")
+    """Seconds without another fail after which an edge is let go by itself."""
 
 
 class Loops(Section):

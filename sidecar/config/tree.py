@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from sidecar.config.checks import Budget, Loops, Verifier
+from sidecar.config.checks import Budget, Loops, Quarantine, Verifier
 from sidecar.config.clashes import BadValues, Clash, refuse_repeated, repeated
 from sidecar.config.describe import described
 from sidecar.config.descriptor import Descriptor, read_descriptor
@@ -45,6 +45,8 @@ class Config(Section):
     """Files and folders with contracts."""
     verifiers: Annotated[tuple[Verifier, ...], entries()] = ()
     """Independent agents that judge what passes."""
+    quarantine: Quarantine = Quarantine()
+    """Edges that are held back because of a late fail."""
     store: Annotated[StateUrl, BeforeValidator(read_store)] = StateUrl("memory", "memory://")
     """Where counters, claims and names are kept."""
     store_tls: ClientTls | None = None

@@ -97,6 +97,19 @@ class PanelReporter(Protocol):
     def breaker_changed(self, verifier: str, is_open: bool) -> None:
         """A verifier is skipped from now on, or asked again."""
 
+    def engines_compared(self, spec: str, is_disagreement: bool) -> None:
+        """The sidecar's schema engine and a verifier's have judged the same documents."""
+
+
+class Quarantine(Protocol):
+    """Where edges are held back whose answers turned out to be wrong after they had gone on."""
+
+    def quarantine(self, caller: str, callee: str, method: str, because: str) -> None:
+        """Hold back further calls on this edge. `because` is a sentence for people; it quotes no payload.
+
+        It returns at once: an implementation that must tell others does so beside the call.
+        """
+
 
 class Check(Protocol):
     """One behaviour of the engine. Implement at least one hook; a check that has none is a startup error.

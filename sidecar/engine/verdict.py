@@ -48,6 +48,8 @@ class Failure(StrEnum):
     """It kept failing and was not asked."""
     UNKNOWN = "unknown"
     """No verifier of that name is configured."""
+    CUT_OFF = "cut_off"
+    """It passes what it was shown, which is not all that the caller was told."""
     UNREADABLE = "unreadable"
     """There is no document to judge."""
 
@@ -67,10 +69,14 @@ class Evidence:
     request: JSON = None
     """The document of the last request; None where none was sent."""
     response: JSON = None
+    last_message: JSON = None
+    """The answer's last message alone, where `response` was assembled from a stream: what schemas are about."""
     size_bytes: int = 0
     """Payload bytes of both, for whoever must bound what waits."""
     is_readable: bool = True
     """False where a payload has no document: then nobody is asked, and nothing can pass."""
+    is_cut_off: bool = False
+    """True where the answer was longer than what is kept of a stream: then it can fail, but not pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,8 @@ class Opinion:
     mode: Mode | None = None
     """The verifier's own. In observe its opinion is kept and shown, and decides nothing."""
     fail: Literal["open", "closed"] = "open"
+    judged_schemas: bool = False
+    """It was handed the spec's own schemas, so its verdict is one on what the sidecar's engine has judged too."""
 
     @property
     def counts(self) -> bool:

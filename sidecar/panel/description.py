@@ -15,6 +15,9 @@ from sidecar.v1 import verifier_pb2
 log = logging.getLogger(__name__)
 
 DESCRIBE = "/sidecar.v1.Verifier/Describe"
+SCHEMA = "schema"
+"""The name, configured or described, of a verifier that is handed the spec's own schemas."""
+SCHEMA_FAMILIES = frozenset({"schema", "json-schema"})
 DESCRIBE_LIMIT_S = 5.0
 """A question never waits for this: it has its own, shorter limit."""
 
@@ -28,6 +31,10 @@ class Description:
     family: str = ""
     max_evidence_bytes: int = 0
     """0 where it says nothing."""
+
+    @property
+    def judges_schemas(self) -> bool:
+        return self.name == SCHEMA or self.family in SCHEMA_FAMILIES
 
 
 class Descriptions:

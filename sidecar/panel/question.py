@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -54,16 +54,34 @@ class Question:
 
     def __init__(self, evidence: Evidence, terms: PanelTerms) -> None:
         self.exchange_id = evidence.exchange_id
-        self._parameters = terms.parameters
+        self.is_cut_off = evidence.is_cut_off
+        self._evidence = evidence
+        self._terms = terms
         self._shared: bytes = wire(evidence).SerializeToString()
 
-    def payload(self, verifier: str) -> bytes:
-        parameters = self._parameters.get(verifier)
-        if not parameters:
-            return self._shared
+    @property
+    def has_schemas(self) -> bool:
+        return bool(self._terms.schemas)
+
+    def is_told(self, verifier: str) -> bool:
+        """Whether the spec's author wrote schemas for this verifier, which then win over the spec's own."""
+        return not self._terms.schemas.keys().isdisjoint(self._terms.parameters.get(verifier, ()))
+
+    def payload(self, verifier: str, *, judges_schemas: bool = False) -> bytes:
+        parameters = dict(self._terms.parameters.get(verifier, {}))
+        shared = self._shared
+        if judges_schemas and not self.is_told(verifier):
+            parameters |= self._terms.schemas
+            shared = self._of_last_message()
         # Serialised messages that are joined end to end parse as one merged message (protobuf encoding guide).
-        own: bytes = verifier_pb2.Evidence(parameters=dict(parameters)).SerializeToString()
-        return self._shared + own
+        return shared + bytes(verifier_pb2.Evidence(parameters=parameters).SerializeToString())
+
+    def _of_last_message(self) -> bytes:
+        """A schema is about messages, and no single message is ever cut off."""
+        last = self._evidence.last_message
+        if last is None:
+            return self._shared
+        return bytes(wire(replace(self._evidence, response=last, is_cut_off=False)).SerializeToString())
 
     def answer(self, payload: bytes) -> Answer:
         """Raises Unusable for whatever is no verdict on this very evidence."""
@@ -85,6 +103,7 @@ def wire(evidence: Evidence) -> Any:
         spec=evidence.spec,
         request_json=encoded(evidence.request),
         response_json=encoded(evidence.response),
+        is_cut_off=evidence.is_cut_off,
         lineage=common_pb2.Lineage(conversation=evidence.conversation, trace_id=evidence.trace_id, hops=evidence.hops),
     )
 

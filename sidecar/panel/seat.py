@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import replace
 
@@ -12,13 +13,17 @@ from grpc import aio
 from sidecar.engine.ports import Clock, PanelReporter
 from sidecar.engine.verdict import Failure, Opinion, Value
 from sidecar.panel.breaker import Breaker
-from sidecar.panel.description import Description, Descriptions
+from sidecar.panel.description import SCHEMA, Description, Descriptions
 from sidecar.panel.question import Answer, Question, Unusable
 from sidecar.panel.settings import VerifierSettings, open_channel
 
 log = logging.getLogger(__name__)
 
 VERIFY = "/sidecar.v1.Verifier/Verify"
+HEALTHY = frozenset({None, Failure.DECLINED, Failure.CUT_OFF})
+"""What is no failure of the verifier's."""
+DESCRIBED_WITHIN = 0.25
+"""Share of the time for a question that may pass before it is sent, where it depends on the description."""
 
 FAILURES = {
     grpc.StatusCode.DEADLINE_EXCEEDED: Failure.TIMED_OUT,
@@ -79,7 +84,7 @@ class Seat:
             if is_cancelled():
                 raise
             return replace(self._blank, failure=Failure.UNREACHABLE)  # the connection was closed under the question
-        if opinion.failure in (None, Failure.DECLINED):
+        if opinion.failure in HEALTHY:
             self._breaker.succeeded()
         else:
             self._breaker.failed()
@@ -104,13 +109,32 @@ class Seat:
 
     async def _opinion(self, question: Question, limit_s: float) -> Opinion:
         channel, descriptions = self._connected()
-        payload = question.payload(self.settings.name)
+        judges_schemas = question.has_schemas and await self._judges_schemas(descriptions, limit_s)
+        payload = question.payload(self.settings.name, judges_schemas=judges_schemas)
         known = descriptions.known
         if known is not None and 0 < known.max_evidence_bytes < len(payload):
             return replace(self._blank, failure=Failure.DECLINED)
         descriptions.ask()  # beside the question, so that knowing the family costs no round trip
         answer = question.answer(await channel.unary_unary(VERIFY)(payload, timeout=limit_s))
-        return self._signed(answer, await self._description(answer, descriptions))
+        opinion = self._signed(answer, await self._description(answer, descriptions))
+        if judges_schemas and not question.is_told(self.settings.name):
+            return replace(opinion, judged_schemas=True)  # of the last message, which is never cut off
+        is_blind = question.is_cut_off and opinion.value is Value.PASS
+        return replace(self._blank, failure=Failure.CUT_OFF) if is_blind else opinion
+
+    async def _judges_schemas(self, descriptions: Descriptions, limit_s: float) -> bool:
+        """By its configured name at once; else by its description, for which the first question waits a little.
+
+        A verifier that keeps its description to itself must not use up the time for its verdict.
+        """
+        if self.settings.name == SCHEMA:
+            return True
+        if descriptions.known is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(limit_s * DESCRIBED_WITHIN):
+                    await descriptions.wait()
+        known = descriptions.known
+        return known is not None and known.judges_schemas
 
     async def _description(self, answer: Answer, descriptions: Descriptions) -> Description | None:
         """Only a pass needs its family, for a quorum; nothing else waits."""

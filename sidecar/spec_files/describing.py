@@ -40,6 +40,7 @@ def terms(terms: Terms) -> str:
 def panel(panel: PanelTerms) -> str:
     """`2 of grounding, arithmetic, schema within 2 s, observe`."""
     when = ", after the message has gone on" if panel.when == "after" else ""
+    when += ", a fail quarantines the edge" if panel.on_fail == "quarantine" else ""
     share = f", {panel.sample:.3g} of messages" if panel.sample < 1 else ""
     mode = f", {panel.mode}" if panel.mode else ""
     return f"{panel.quorum} of {', '.join(panel.require)} within {panel.timeout_s:g} s{mode}{when}{share}"

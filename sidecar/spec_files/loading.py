@@ -19,10 +19,11 @@ from sidecar.yaml_source import Source
 class Loading:
     """One attempt to read everything: a table, or mistakes."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], verifiers: Collection[str] | None = None) -> None:
         self.mistakes: list[Mistake] = []
         self.seen: Seen = {}
         self.table = SpecTable()
+        self._verifiers = verifiers
         self._roots = [(path if path.is_dir() else path.parent).resolve() for path in paths]
         self._sources: dict[Path, Source | None] = {}
         self._ids: dict[str, Source] = {}
@@ -47,6 +48,7 @@ class Loading:
         self._refuse_strangers(others)
         self._refuse_twins(declared)
         self._refuse_ties(declared)
+        self._refuse_unknown_verifiers(declared)
         self.table = SpecTable(spec for spec, _ in declared)
 
     def _source(self, path: Path) -> Source | None:
@@ -135,6 +137,16 @@ class Loading:
             source = next(source for spec, source in declared if spec is two)
             found = f"a match as specific as that of {one.name} in {one.source}, and an edge can fit both"
             self._wrong(source.where(("match",)), found, "matches of which one is more specific, or that never meet")
+
+    def _refuse_unknown_verifiers(self, declared: Iterable[tuple[Spec, Source]]) -> None:
+        """Nobody could be asked, so every call would go unjudged, or be refused, for a slip of the pen."""
+        if self._verifiers is None:
+            return
+        allowed = f"the verifiers configured: {', '.join(sorted(self._verifiers)) or 'none yet'}"
+        for spec, source in declared:
+            for index, name in enumerate(spec.panel.require if spec.panel else ()):
+                if name not in self._verifiers:
+                    self._wrong(source.where(("verifiers", "require", index)), shown(name), allowed)
 
     def _wrong(self, where: str, found: str, allowed: str) -> None:
         self.mistakes.append(Mistake(where, found, allowed))

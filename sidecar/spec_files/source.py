@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Literal
@@ -23,17 +23,25 @@ OnReload = Callable[[Outcome, str], None]
 
 
 def load(paths: Iterable[Path | str]) -> SpecTable:
-    """The specs in files and folders. Raises ConfigError with all mistakes."""
+    """The specs in files and folders. Raises ConfigError with all mistakes but unknown verifiers."""
     return SpecSource(paths).table
 
 
 class SpecSource:
     """The specs in force, kept up to date with their files. Raises ConfigError where the first load fails."""
 
-    def __init__(self, paths: Iterable[Path | str], *, on_reload: OnReload | None = None) -> None:
+    def __init__(
+        self,
+        paths: Iterable[Path | str],
+        *,
+        on_reload: OnReload | None = None,
+        verifiers: Collection[str] | None = None,
+    ) -> None:
+        """A spec that requires a verifier which is none of `verifiers` is a mistake; None allows all."""
         self._paths = tuple(Path(os.path.abspath(path)) for path in paths)  # noqa: PTH100  # Path.resolve would follow links.
         self._on_reload = on_reload
-        loading = Loading(self._paths)
+        self._verifiers = verifiers
+        loading = self._load()
         if loading.mistakes:
             raise ConfigError(loading.mistakes)
         self.table = loading.table
@@ -48,7 +56,7 @@ class SpecSource:
 
     def reload(self) -> bool:
         """Put what the files say now in force if all of it loads. Returns whether it did."""
-        return self._take(Loading(self._paths))
+        return self._take(self._load())
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Reload when the content of the files changes, until `stop` is set. A failure to watch is never an end."""
@@ -61,9 +69,12 @@ class SpecSource:
                     if watched(self._paths, self._seen) != folders:
                         break
 
+    def _load(self) -> Loading:
+        return Loading(self._paths, self._verifiers)
+
     async def _refresh(self) -> None:
         if await asyncio.to_thread(fingerprint, self._paths, self._seen) != self._seen:
-            self._take(await asyncio.to_thread(Loading, self._paths))
+            self._take(await asyncio.to_thread(self._load))
 
     def _take(self, loading: Loading) -> bool:
         self._seen = loading.seen

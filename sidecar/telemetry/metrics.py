@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -151,6 +151,10 @@ class MetricsReporter:
     def fail_open(self, check: str, reason: str) -> None:
         """Called here for findings of severity `internal` that did not stop the call."""
         self.fail_opens.series(check, reason).add()
+
+    def watch_quarantine(self, kind: str, count: Callable[[], int]) -> None:
+        """`count` is asked at every scrape, on the server's thread."""
+        self.registry.register(ScrapedGauge(names.QUARANTINED, lambda: {(kind,): float(count())}))
 
     # --- inside --------------------------------------------------------------------------------------------------
 

@@ -165,6 +165,7 @@ LABELS = {
     "resource": "name of the resource type",
     "store": "memory, sqlite or redis",
     "operation": "verb of the store",
+    "spec": "name of the spec",
     "target": "what the breaker protects us from",
 }
 
@@ -294,6 +295,12 @@ VERIFIER_DISSENT = _counter(
     "Verdicts that differ from the panel's.",
     "sum by (verifier) (rate(sidecar_verifier_dissent_total[1h]))",
 )
+ENGINE_DISAGREEMENTS = _counter(
+    "engine_disagreements_total",
+    "spec",
+    "Documents on which the sidecar's schema engine and a schema verifier came to different verdicts.",
+    "increase(sidecar_engine_disagreements_total[1h]) > 0",
+)
 LOOPS = _counter(
     "loops_total",
     "kind caller callee action",
@@ -374,4 +381,4 @@ STORE_LOSSES = _counter(
     "increase(sidecar_store_losses_total[1h]) > 0",
 )
 BREAKER_OPEN = _gauge("breaker_open", "target", "1 while a circuit breaker is open.", "sidecar_breaker_open == 1")
-QUARANTINED = _gauge("quarantined", "kind", "Agents or conversations held back.", "sum(sidecar_quarantined)")
+QUARANTINED = _gauge("quarantined", "kind", "Edges held back.", "sum(sidecar_quarantined)")

@@ -27,10 +27,11 @@ class PanelMetrics(PanelReporter):
         self._verdicts = CounterFamily(names.VERDICTS, series_limit)
         self._durations = HistogramFamily(names.VERIFIER_DURATION, series_limit)
         self._dissent = CounterFamily(names.VERIFIER_DISSENT, series_limit)
+        self._disagreements = CounterFamily(names.ENGINE_DISAGREEMENTS, series_limit)
         self._breakers: dict[tuple[str, ...], float] = {}
         for verifier in verifiers:
             self._begin(verifier)
-        for family in (self._verdicts, self._durations, self._dissent):
+        for family in (self._verdicts, self._durations, self._dissent, self._disagreements):
             registry.register(family)
         registry.register(ScrapedGauge(names.BREAKER_OPEN, self._breakers.copy))
 
@@ -44,6 +45,10 @@ class PanelMetrics(PanelReporter):
 
     def breaker_changed(self, verifier: str, is_open: bool) -> None:
         self._breakers[target_of(verifier)] = float(is_open)
+
+    def engines_compared(self, spec: str, is_disagreement: bool) -> None:
+        """The series begins with the first comparison."""
+        self._disagreements.series(spec).add(float(is_disagreement))
 
     def _begin(self, verifier: str) -> None:
         """Everything starts at 0, so that an alert sees the first increase."""

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from sidecar.v1 import common_pb2 as sidecar_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19sidecar/v1/verifier.proto\x12\nsidecar.v1\x1a\x17sidecar/v1/common.proto\"\x11\n\x0f\x44\x65scribeRequest\"x\n\x0b\x44\x65scription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x03 \x01(\t\x12\x0c\n\x04sees\x18\x04 \x03(\t\x12\x10\n\x08\x62lind_to\x18\x05 \x03(\t\x12\x1a\n\x12max_evidence_bytes\x18\x06 \x01(\x03\"\x8d\x02\n\x08\x45vidence\x12\x13\n\x0b\x65xchange_id\x18\x01 \x01(\t\x12\x1e\n\x04\x65\x64ge\x18\x02 \x01(\x0b\x32\x10.sidecar.v1.Edge\x12\x0c\n\x04spec\x18\x03 \x01(\t\x12\x14\n\x0crequest_json\x18\x04 \x01(\x0c\x12\x15\n\rresponse_json\x18\x05 \x01(\x0c\x12$\n\x07lineage\x18\x06 \x01(\x0b\x32\x13.sidecar.v1.Lineage\x12\x38\n\nparameters\x18\x07 \x03(\x0b\x32$.sidecar.v1.Evidence.ParametersEntry\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x89\x02\n\x07Verdict\x12\x13\n\x0b\x65xchange_id\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0e\x32\x19.sidecar.v1.Verdict.Value\x12\r\n\x05score\x18\x03 \x01(\x01\x12%\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x13.sidecar.v1.Finding\x12\x10\n\x08verifier\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\t\x12 \n\x05usage\x18\x07 \x01(\x0b\x32\x11.sidecar.v1.Usage\"D\n\x05Value\x12\x15\n\x11VALUE_UNSPECIFIED\x10\x00\x12\x08\n\x04PASS\x10\x01\x12\x10\n\x0cINCONCLUSIVE\x10\x02\x12\x08\n\x04\x46\x41IL\x10\x03\"n\n\x05Usage\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cinput_tokens\x18\x02 \x01(\x03\x12\x15\n\routput_tokens\x18\x03 \x01(\x03\x12\x16\n\x0e\x63ost_micro_usd\x18\x04 \x01(\x03\x12\x11\n\tis_priced\x18\x05 \x01(\x08\x32\xc0\x01\n\x08Verifier\x12@\n\x08\x44\x65scribe\x12\x1b.sidecar.v1.DescribeRequest\x1a\x17.sidecar.v1.Description\x12\x33\n\x06Verify\x12\x14.sidecar.v1.Evidence\x1a\x13.sidecar.v1.Verdict\x12=\n\x0cVerifyStream\x12\x14.sidecar.v1.Evidence\x1a\x13.sidecar.v1.Verdict(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19sidecar/v1/verifier.proto\x12\nsidecar.v1\x1a\x17sidecar/v1/common.proto\"\x11\n\x0f\x44\x65scribeRequest\"\x93\x01\n\x0b\x44\x65scription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x03 \x01(\t\x12\x0c\n\x04sees\x18\x04 \x03(\t\x12\x10\n\x08\x62lind_to\x18\x05 \x03(\t\x12\x1a\n\x12max_evidence_bytes\x18\x06 \x01(\x03\x12\x19\n\x11non_deterministic\x18\x07 \x01(\x08\"\xa1\x02\n\x08\x45vidence\x12\x13\n\x0b\x65xchange_id\x18\x01 \x01(\t\x12\x1e\n\x04\x65\x64ge\x18\x02 \x01(\x0b\x32\x10.sidecar.v1.Edge\x12\x0c\n\x04spec\x18\x03 \x01(\t\x12\x14\n\x0crequest_json\x18\x04 \x01(\x0c\x12\x15\n\rresponse_json\x18\x05 \x01(\x0c\x12$\n\x07lineage\x18\x06 \x01(\x0b\x32\x13.sidecar.v1.Lineage\x12\x38\n\nparameters\x18\x07 \x03(\x0b\x32$.sidecar.v1.Evidence.ParametersEntry\x12\x12\n\nis_cut_off\x18\x08 \x01(\x08\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x89\x02\n\x07Verdict\x12\x13\n\x0b\x65xchange_id\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0e\x32\x19.sidecar.v1.Verdict.Value\x12\r\n\x05score\x18\x03 \x01(\x01\x12%\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x13.sidecar.v1.Finding\x12\x10\n\x08verifier\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\t\x12 \n\x05usage\x18\x07 \x01(\x0b\x32\x11.sidecar.v1.Usage\"D\n\x05Value\x12\x15\n\x11VALUE_UNSPECIFIED\x10\x00\x12\x08\n\x04PASS\x10\x01\x12\x10\n\x0cINCONCLUSIVE\x10\x02\x12\x08\n\x04\x46\x41IL\x10\x03\"n\n\x05Usage\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cinput_tokens\x18\x02 \x01(\x03\x12\x15\n\routput_tokens\x18\x03 \x01(\x03\x12\x16\n\x0e\x63ost_micro_usd\x18\x04 \x01(\x03\x12\x11\n\tis_priced\x18\x05 \x01(\x08\x32\xc0\x01\n\x08Verifier\x12@\n\x08\x44\x65scribe\x12\x1b.sidecar.v1.DescribeRequest\x1a\x17.sidecar.v1.Description\x12\x33\n\x06Verify\x12\x14.sidecar.v1.Evidence\x1a\x13.sidecar.v1.Verdict\x12=\n\x0cVerifyStream\x12\x14.sidecar.v1.Evidence\x1a\x13.sidecar.v1.Verdict(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,18 +36,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVIDENCE_PARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_DESCRIBEREQUEST']._serialized_start=66
   _globals['_DESCRIBEREQUEST']._serialized_end=83
-  _globals['_DESCRIPTION']._serialized_start=85
-  _globals['_DESCRIPTION']._serialized_end=205
-  _globals['_EVIDENCE']._serialized_start=208
-  _globals['_EVIDENCE']._serialized_end=477
-  _globals['_EVIDENCE_PARAMETERSENTRY']._serialized_start=428
-  _globals['_EVIDENCE_PARAMETERSENTRY']._serialized_end=477
-  _globals['_VERDICT']._serialized_start=480
-  _globals['_VERDICT']._serialized_end=745
-  _globals['_VERDICT_VALUE']._serialized_start=677
-  _globals['_VERDICT_VALUE']._serialized_end=745
-  _globals['_USAGE']._serialized_start=747
-  _globals['_USAGE']._serialized_end=857
-  _globals['_VERIFIER']._serialized_start=860
-  _globals['_VERIFIER']._serialized_end=1052
+  _globals['_DESCRIPTION']._serialized_start=86
+  _globals['_DESCRIPTION']._serialized_end=233
+  _globals['_EVIDENCE']._serialized_start=236
+  _globals['_EVIDENCE']._serialized_end=525
+  _globals['_EVIDENCE_PARAMETERSENTRY']._serialized_start=476
+  _globals['_EVIDENCE_PARAMETERSENTRY']._serialized_end=525
+  _globals['_VERDICT']._serialized_start=528
+  _globals['_VERDICT']._serialized_end=793
+  _globals['_VERDICT_VALUE']._serialized_start=725
+  _globals['_VERDICT_VALUE']._serialized_end=793
+  _globals['_USAGE']._serialized_start=795
+  _globals['_USAGE']._serialized_end=905
+  _globals['_VERIFIER']._serialized_start=908
+  _globals['_VERIFIER']._serialized_end=1100
 # @@protoc_insertion_point(module_scope)

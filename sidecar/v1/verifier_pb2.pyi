@@ -12,23 +12,25 @@ class DescribeRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Description(_message.Message):
-    __slots__ = ("name", "version", "family", "sees", "blind_to", "max_evidence_bytes")
+    __slots__ = ("name", "version", "family", "sees", "blind_to", "max_evidence_bytes", "non_deterministic")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     FAMILY_FIELD_NUMBER: _ClassVar[int]
     SEES_FIELD_NUMBER: _ClassVar[int]
     BLIND_TO_FIELD_NUMBER: _ClassVar[int]
     MAX_EVIDENCE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    NON_DETERMINISTIC_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     family: str
     sees: _containers.RepeatedScalarFieldContainer[str]
     blind_to: _containers.RepeatedScalarFieldContainer[str]
     max_evidence_bytes: int
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., family: _Optional[str] = ..., sees: _Optional[_Iterable[str]] = ..., blind_to: _Optional[_Iterable[str]] = ..., max_evidence_bytes: _Optional[int] = ...) -> None: ...
+    non_deterministic: bool
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., family: _Optional[str] = ..., sees: _Optional[_Iterable[str]] = ..., blind_to: _Optional[_Iterable[str]] = ..., max_evidence_bytes: _Optional[int] = ..., non_deterministic: bool = ...) -> None: ...
 
 class Evidence(_message.Message):
-    __slots__ = ("exchange_id", "edge", "spec", "request_json", "response_json", "lineage", "parameters")
+    __slots__ = ("exchange_id", "edge", "spec", "request_json", "response_json", "lineage", "parameters", "is_cut_off")
     class ParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +45,7 @@ class Evidence(_message.Message):
     RESPONSE_JSON_FIELD_NUMBER: _ClassVar[int]
     LINEAGE_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    IS_CUT_OFF_FIELD_NUMBER: _ClassVar[int]
     exchange_id: str
     edge: _common_pb2.Edge
     spec: str
@@ -50,7 +53,8 @@ class Evidence(_message.Message):
     response_json: bytes
     lineage: _common_pb2.Lineage
     parameters: _containers.ScalarMap[str, str]
-    def __init__(self, exchange_id: _Optional[str] = ..., edge: _Optional[_Union[_common_pb2.Edge, _Mapping]] = ..., spec: _Optional[str] = ..., request_json: _Optional[bytes] = ..., response_json: _Optional[bytes] = ..., lineage: _Optional[_Union[_common_pb2.Lineage, _Mapping]] = ..., parameters: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    is_cut_off: bool
+    def __init__(self, exchange_id: _Optional[str] = ..., edge: _Optional[_Union[_common_pb2.Edge, _Mapping]] = ..., spec: _Optional[str] = ..., request_json: _Optional[bytes] = ..., response_json: _Optional[bytes] = ..., lineage: _Optional[_Union[_common_pb2.Lineage, _Mapping]] = ..., parameters: _Optional[_Mapping[str, str]] = ..., is_cut_off: bool = ...) -> None: ...
 
 class Verdict(_message.Message):
     __slots__ = ("exchange_id", "value", "score", "findings", "verifier", "version", "usage")

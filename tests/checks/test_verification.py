@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from grpc import aio
 from prometheus_client import CollectorRegistry
 
-from sidecar.checks.verification import VerificationCheck, is_sampled, unknown_verifiers
+from sidecar.checks.assembly import EVENT_BYTES, AssemblyLimits
+from sidecar.checks.verification import VerificationCheck, is_sampled
 from sidecar.engine.exchange import Arrival, Exchange, Mode, Route, Side, Status
 from sidecar.engine.finding import Finding, Forward, Reject, Severity
 from sidecar.engine.json_codec import JSON_CODEC
 from sidecar.engine.lineage import LineageKeeper
 from sidecar.engine.message import Direction, Message
 from sidecar.engine.pipeline import Engine
-from sidecar.engine.ports import Panel, TellVerdict
-from sidecar.engine.specs import Match, Spec, SpecTable
+from sidecar.engine.ports import Panel, Quarantine, TellVerdict
+from sidecar.engine.specs import Match, Part, Path, Schema, Spec, SpecTable, Terms
 from sidecar.engine.specs.spec import PanelTerms
 from sidecar.engine.verdict import Complaint, Evidence, Failure, Opinion, PanelVerdict, Value, combined
 from sidecar.errors import Reason
@@ -76,6 +77,8 @@ class Case:
     exchange: Exchange
     late: list[Finding]
     fail_opens: list[tuple[str, str]]
+    compared: list[tuple[str, bool]]
+    quarantined: list[tuple[str, str, str, str]]
 
     async def answer(self, document: Any = None, sequence: int = 0) -> Forward | Reject:
         return await self.engine.message(self.exchange, response(document or {"n": 42}, sequence))
@@ -89,26 +92,48 @@ def response(document: Any, sequence: int = 0) -> Message:
     return Message(Direction.RESPONSE, sequence, json.dumps(document).encode(), JSON_CODEC)
 
 
+class Kept(Quarantine):
+    """Keeps what it was asked to hold back."""
+
+    def __init__(self, kept: list[tuple[str, str, str, str]]) -> None:
+        self._kept = kept
+
+    def quarantine(self, caller: str, callee: str, method: str, because: str) -> None:
+        self._kept.append((caller, callee, method, because))
+
+
 async def case(
-    panel: Panel, *, route: Mode = ENFORCE, spec: Mode | None = None, answers_once: bool = True, **more: Any
+    panel: Panel,
+    *,
+    route: Mode = ENFORCE,
+    spec: Mode | None = None,
+    answers_once: bool = True,
+    promised: dict[str, Terms] | None = None,
+    limits: AssemblyLimits = AssemblyLimits(),  # noqa: B008 - frozen
+    **more: Any,
 ) -> Case:
     """An exchange whose request has been seen."""
     late: list[Finding] = []
     fail_opens: list[tuple[str, str]] = []
+    compared: list[tuple[str, bool]] = []
+    quarantined: list[tuple[str, str, str, str]] = []
     check = VerificationCheck(
         panel,
         answers_once=lambda _: answers_once,
         tell=lambda _, finding: late.append(finding),
         fail_open=lambda *labels: fail_opens.append(labels),
+        engines_compared=lambda *comparison: compared.append(comparison),
+        quarantine=Kept(quarantined),
+        limits=limits,
     )
     clock = ManualClock()
     lineage = LineageKeeper(clock=clock, ids=CountingIds(), sampler=EveryTrace(), store=MemoryConversations())
-    contract = Spec("researcher/v1", Match(callee="researcher"), mode=spec, panel=terms(**more))
+    contract = Spec("researcher/v1", Match(callee="researcher"), mode=spec, panel=terms(**more), **(promised or {}))
     engine = Engine(clock=clock, lineage=lineage, specs=SpecTable([contract]), checks=[check])
     arrival = Arrival(Route("inbound", Side.INBOUND, "planner", "researcher", route), "/a.B/C")
     exchange = await engine.start(arrival)
     await engine.message(exchange, Message(Direction.REQUEST, 0, b'{"q": "how many?"}', JSON_CODEC))
-    return Case(panel, engine, exchange, late, fail_opens)
+    return Case(panel, engine, exchange, late, fail_opens, compared, quarantined)
 
 
 # --- Held answers ----------------------------------------------------------------------------------------------------
@@ -301,13 +326,212 @@ async def test_what_is_not_sampled_is_not_asked():
     assert (panel.held, panel.later) == ([], [])
 
 
-def test_a_required_verifier_that_nobody_configured_is_a_mistake_of_its_spec():
-    """Said before the first call, with what there is to choose from."""
-    spec = Spec("r/v1", Match(), source="r.yaml", panel=terms(require=("grounding", "ghost")))
-    found = unknown_verifiers([spec, Spec("plain/v1", Match())], {"grounding", "arithmetic"})
-    assert [str(mistake) for mistake in found] == [
-        "r.yaml verifiers.require: found 'ghost'; allowed: the verifiers configured: arithmetic, grounding"
-    ]
+# --- What a stream has told ------------------------------------------------------------------------------------------
+
+
+def chunk(text: str) -> dict[str, Any]:
+    return {
+        "artifactUpdate": {"taskId": "t", "artifact": {"artifactId": "a", "parts": [{"text": text}]}, "append": True}
+    }
+
+
+DONE = {"statusUpdate": {"taskId": "t", "status": {"state": "TASK_STATE_COMPLETED"}}}
+
+
+def told(shown: Evidence) -> str:
+    return str(shown.response["task"]["artifacts"][0]["parts"][0]["text"])
+
+
+async def test_of_a_stream_all_that_the_caller_was_told_is_judged():
+    """The message that ends it is held; what came before is in the evidence, beside the last message itself."""
+    panel = ScriptedPanel((FAILED,))
+    at = await case(panel, answers_once=False)
+    for sequence, text in enumerate(["There were 4", "12 pallets."]):
+        assert isinstance(await at.answer(chunk(text), sequence), Forward)
+    assert isinstance(await at.answer(DONE, 2), Reject)
+    [shown] = panel.held
+    assert (told(shown), shown.last_message, shown.is_cut_off) == ("There were 412 pallets.", DONE, False)
+    sizes = [len(json.dumps(each)) for each in (chunk("There were 4"), chunk("12 pallets."), DONE, {"q": "how many?"})]
+    assert shown.size_bytes == sum(sizes) + 2 * EVENT_BYTES
+
+
+async def test_a_stream_without_a_last_word_is_judged_by_all_of_it():
+    """Late, once the stream has ended with OK."""
+    panel = ScriptedPanel((FAILED,))
+    at = await case(panel, answers_once=False)
+    for sequence, text in enumerate("abc"):
+        await at.answer(chunk(text), sequence)
+    await at.engine.end(at.exchange, OK)
+    assert [told(shown) for shown, _ in panel.later] == ["abc"]
+
+
+@pytest.mark.parametrize("limit", ["stream_bytes", "total_bytes"])
+async def test_a_stream_that_tells_too_much_is_cut_off_and_says_so(limit: str):
+    """Nobody makes a sidecar remember without end, in one stream or in many."""
+    size_bytes = len(json.dumps(chunk("a"))) + EVENT_BYTES
+    for room_bytes, text, is_cut_off in ((2 * size_bytes, "ab", False), (2 * size_bytes - 1, "a", True)):
+        panel = ScriptedPanel()
+        at = await case(panel, answers_once=False, limits=AssemblyLimits(**{limit: room_bytes}))
+        for sequence, document in enumerate([chunk("a"), chunk("b"), DONE]):
+            await at.answer(document, sequence)
+        assert [(told(shown), shown.is_cut_off) for shown in panel.held] == [(text, is_cut_off)]
+
+
+async def test_what_a_stream_held_is_given_back_when_it_ends():
+    """However it ends; otherwise every later stream would be cut off."""
+    size_bytes = len(json.dumps(chunk("a"))) + EVENT_BYTES
+    at = await case(ScriptedPanel(), answers_once=False, limits=AssemblyLimits(total_bytes=size_bytes))
+    for code in ("OK", "CANCELLED", "OK"):
+        at.exchange = await at.engine.start(at.exchange.arrival)
+        await at.answer(chunk("a"))
+        await at.answer(DONE, 1)
+        await at.engine.end(at.exchange, Status(code))
+    assert [(told(shown), shown.is_cut_off) for shown in at.panel.held] == [("a", False)] * 3  # type: ignore[attr-defined]
+
+
+async def test_a_chunk_that_cannot_be_read_makes_the_answer_unreadable():
+    """Not half of it: the caller was told something that no verifier can see."""
+    panel = ScriptedPanel()
+    at = await case(panel, answers_once=False)
+    await at.engine.message(at.exchange, Message(Direction.RESPONSE, 0, b"\xff", JSON_CODEC))
+    await at.answer(DONE, 1)
+    assert [shown.is_readable for shown in panel.held] == [False]
+
+
+# --- Two engines on one schema ---------------------------------------------------------------------------------------
+
+STRICT = {"response": Terms(Schema({"properties": {"n": {"maximum": 24}}}))}
+LOOSE = {"response": Terms(Schema(True))}
+THEIRS = Opinion("schema", Value.PASS, "2", "json-schema", 1.0, judged_schemas=True)
+THEIRS_FAILED = replace(THEIRS, value=Value.FAIL, findings=(Complaint("maximum", "It is too much.", "/n"),))
+
+
+@pytest.mark.parametrize(
+    ("promised", "opinion", "inline"),
+    [(LOOSE, THEIRS_FAILED, "pass"), (STRICT, THEIRS, "fail")],
+    ids=["ours accepts", "ours refuses"],
+)
+@pytest.mark.parametrize("route", [OBSERVE, ENFORCE])
+async def test_engines_that_disagree_are_an_alarm(promised: Any, opinion: Opinion, inline: str, route: Mode):
+    """In both directions, held or late: a finding that asks for no refusal of its own, and a count."""
+    panel = ScriptedPanel((opinion,))
+    at = await case(panel, route=route, promised=promised)
+    await at.answer()
+    panel.speak()
+    [alarm] = [found for found in (*at.exchange.findings, *at.late) if found.rule == "engines-disagree"]
+    assert (alarm.severity, alarm.reason, alarm.spec) == (Severity.ERROR, None, "researcher/v1")
+    assert (alarm.evidence["inline"], alarm.evidence["verdict"]) == (inline, opinion.value.label)
+    assert "one of them is wrong" in alarm.message
+    assert at.compared == [("researcher/v1", True)]
+
+
+@pytest.mark.parametrize(
+    ("promised", "opinion"), [(LOOSE, THEIRS), (STRICT, THEIRS_FAILED)], ids=["both accept", "both refuse"]
+)
+async def test_engines_that_agree_are_counted_as_such(promised: Any, opinion: Opinion):
+    """So that the metric is there before the first alarm."""
+    at = await case(ScriptedPanel((opinion,)), promised=promised)
+    await at.answer()
+    assert at.compared == [("researcher/v1", False)]
+    assert not [found for found in at.exchange.findings if found.rule == "engines-disagree"]
+
+
+DEEP: Any = None
+for _ in range(200):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    ("promised", "opinion", "document"),
+    [
+        (STRICT, replace(THEIRS, value=Value.INCONCLUSIVE, failure=Failure.CRASHED), None),
+        (STRICT, replace(THEIRS, judged_schemas=False), None),
+        ({"response": Terms(Schema({"properties": {"n": {"$ref": "#"}}}))}, THEIRS, {"n": DEEP}),
+        ({"response": Terms(parts=(Part("p", Path("$[*]"), Schema(True)),))}, THEIRS_FAILED, [1] * 1001),
+        ({"response": Terms(Schema({"properties": {"n": {"format": "uri"}}}))}, THEIRS, {"n": "no uri"}),
+    ],
+    ids=["theirs crashed", "it has no schemas", "too deep for ours", "too many places for ours", "only a format"],
+)
+async def test_who_gave_no_verdict_disagrees_with_nobody(promised: Any, opinion: Opinion, document: Any):
+    """A crash, a limit, or a format that the other engine does not know."""
+    at = await case(ScriptedPanel((opinion,)), promised=promised)
+    await at.answer(document)
+    assert at.compared == []
+
+
+async def test_a_crash_of_our_own_engine_is_no_disagreement(monkeypatch: pytest.MonkeyPatch):
+    """It is said on the message itself, by the spec check."""
+    at = await case(ScriptedPanel((THEIRS_FAILED,)), promised=STRICT)
+    monkeypatch.setattr(Schema, "is_valid", lambda *_: 1 / 0)
+    await at.answer()
+    assert at.compared == []
+
+
+async def test_an_observing_schema_verifier_raises_the_alarm_too():
+    """One that is being tried out is heard after the others."""
+    panel = ScriptedPanel((PASSED,), observers=(replace(THEIRS, mode=OBSERVE),))
+    at = await case(panel, promised=STRICT)
+    await at.answer()
+    panel.speak()
+    assert [found.rule for found in at.late] == ["engines-disagree"]
+
+
+@pytest.mark.parametrize(("required", "is_disagreement"), [(True, True), (False, False)])
+async def test_parts_are_compared_like_whole_documents(required: bool, is_disagreement: bool):
+    """A part that selects nothing breaks the spec only where it is required."""
+    part = Part("response.parts[0]", Path("$.absent"), Schema(True), required)
+    at = await case(ScriptedPanel((THEIRS,)), promised={"response": Terms(parts=(part,))})
+    await at.answer()
+    assert at.compared == [("researcher/v1", is_disagreement)]
+
+
+async def test_of_a_stream_the_last_message_is_what_both_engines_judge():
+    """A spec's terms are about messages, so the assembled answer would break them for no reason."""
+    schema = Terms(Schema({"required": ["statusUpdate"]}))
+    at = await case(ScriptedPanel((THEIRS,)), answers_once=False, promised={"response": schema})
+    await at.answer(chunk("a"))
+    await at.answer(DONE, 1)
+    assert at.compared == [("researcher/v1", False)]
+
+
+# --- Late fails ------------------------------------------------------------------------------------------------------
+
+HELD_BACK = {"when": "after", "on_fail": "quarantine"}
+
+
+@pytest.mark.parametrize("route", [OBSERVE, ENFORCE])
+async def test_a_late_fail_holds_the_edge_back_where_the_spec_says_so(route: Mode):
+    """In the words of the verifier. A route in observe asks for it too, so that it shows what enforcing would do."""
+    panel = ScriptedPanel((FAILED,))
+    at = await case(panel, route=route, **HELD_BACK)
+    assert isinstance(await at.answer(), Forward)
+    assert at.quarantined == []
+    panel.speak()
+    because = "researcher/v1: grounding: 42 is in no source"
+    assert at.quarantined == [("planner", "researcher", "/a.B/C", because)]
+
+
+@pytest.mark.parametrize(
+    ("opinion", "more"),
+    [
+        (FAILED, {"on_fail": "report"}),
+        (FAILED, {"mode": OBSERVE}),
+        (FAILED, {"spec": OBSERVE}),
+        (replace(FAILED, mode=OBSERVE), {}),
+        (PASSED, {}),
+        (SILENT, {}),
+        (replace(SILENT, fail="closed"), {}),
+    ],
+    ids=["report", "panel observes", "spec observes", "verifier observes", "pass", "silence", "silence, closed"],
+)
+async def test_all_else_holds_nothing_back(opinion: Opinion, more: dict[str, Any]):
+    """A fail of something that only observes, and doubt of any kind: nothing was shown to be wrong."""
+    panel = ScriptedPanel((opinion,))
+    at = await case(panel, **{**HELD_BACK, **more})
+    await at.answer()
+    panel.speak()
+    panel.later[0][1](None)
+    assert at.quarantined == []
 
 
 # --- With real verifiers ---------------------------------------------------------------------------------------------

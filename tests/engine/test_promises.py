@@ -67,6 +67,19 @@ def test_a_panel_carries_all_that_its_check_needs():
     assert panel == PanelTerms(("g", "a"), 1, Mode.OBSERVE, 0.5, "after", 0.5, {"g": {"tolerance": "0.01"}})
 
 
+@pytest.mark.parametrize(("when", "is_sound"), [("after", True), ("inline", False), (None, False)])
+def test_only_a_late_fail_can_quarantine(when: str | None, is_sound: bool):
+    """Inline, a fail refuses the answer itself; the flaw says what to write instead."""
+    block = {"require": ["g"], "on_fail": "quarantine", **({"when": when} if when else {})}
+    if is_sound:
+        panel = compiled(verifiers=block).panel
+        assert panel is not None
+        assert panel.on_fail == "quarantine"
+        return
+    allowed = "report; or `when: after`, because a fail that comes inline refuses the answer itself"
+    assert flaws(verifiers=block) == [(("verifiers", "on_fail"), "quarantine without `when: after`", allowed)]
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("1ms", 0.001), ("1.5s", 1.5), ("1h30m", 5_400.0), ("366d", 31_622_400.0)]
 )
@@ -88,13 +101,14 @@ def test_what_the_format_allows_and_sense_does_not_is_refused_at_once():
         deadline="0s",
         idempotency={"key": "$..a..b"},
         cost={"estimate_usd": 0.0000001},
-        verifiers={"require": ["a"], "quorum": 2, "parameters": {"b": {}}},
+        verifiers={"require": ["a"], "quorum": 2, "parameters": {"b": {}}, "on_fail": "quarantine"},
     )
     assert {keys for keys, _, _ in found} == {
         ("idempotency", "key"),
         ("cost", "estimate_usd"),
         ("verifiers", "quorum"),
         ("verifiers", "parameters", "b"),
+        ("verifiers", "on_fail"),
         ("deadline",),
     }
 

@@ -24,8 +24,11 @@ from sidecar.v1 import common_pb2, verifier_pb2, verifier_pb2_grpc
 from tests.process.programs import Program
 from tests.transparency.certs import make_tls_files
 from verifiers.base import Description, Evidence, Finding, Usage, Value, Verdict
+from verifiers.base.process import run
 from verifiers.base.scorecard import MAX_RULES
+from verifiers.base.scores import BadScores, read
 from verifiers.base.server import CannotListen, Server, serving
+from verifiers.base.service import MAX_STREAM_IN_WORK
 from verifiers.base.settings import Limits, Settings, Tls, parse
 
 SERVICE = "sidecar.v1.Verifier"
@@ -426,6 +429,102 @@ async def test_a_stream_that_is_left_stops_judging() -> None:
         await asyncio.wait_for(cancelled.wait(), LIMIT_S)
 
 
+async def test_a_stream_keeps_so_many_judges_busy_and_no_more() -> None:
+    """The ninth evidence is not even read before one of the eight has its verdict."""
+    with gate() as slow:
+        async with asked(slow, concurrency=32) as caller:
+            call = caller.stub.VerifyStream(iter(evidence(f"e-{number}") for number in range(20)), timeout=LIMIT_S)
+            await slow.until_entered(MAX_STREAM_IN_WORK)
+            assert slow.inside == MAX_STREAM_IN_WORK
+            slow.open.set()
+            assert len([verdict async for verdict in call]) == 20
+        assert slow.most == MAX_STREAM_IN_WORK
+
+
+async def test_on_a_stream_the_slow_hold_up_nobody_and_each_gets_its_own() -> None:
+    """Verdicts come when they are ready, so only the id says whose they are. One asked twice is answered twice."""
+    slow = asyncio.Event()
+
+    async def judge(given: Evidence) -> Verdict:
+        if given.exchange_id == "slow":
+            await slow.wait()
+        return Verdict(Value.FAIL, 0.0, (Finding("id", given.exchange_id),))
+
+    asked_for = ["slow", "a", "b", "b", "c"]
+    async with asked(judge) as caller:
+        call = caller.stub.VerifyStream(iter(map(evidence, asked_for)), timeout=LIMIT_S)
+        got = [await call.read() for _ in range(4)]
+        slow.set()
+        got.append(await call.read())
+        assert await call.read() is aio.EOF
+    assert sorted(verdict.exchange_id for verdict in got) == sorted(asked_for)
+    assert got[-1].exchange_id == "slow"
+    assert all(verdict.findings[0].message == verdict.exchange_id for verdict in got)
+
+
+async def test_a_stream_that_is_left_gives_its_places_back() -> None:
+    """With evidence under way and more behind it; the next stream is served at once."""
+    entered = asyncio.Semaphore(0)
+
+    async def judge(given: Evidence) -> Verdict:
+        if given.exchange_id.startswith("left"):
+            entered.release()
+            await asyncio.Event().wait()
+        return PASSED
+
+    async with asked(judge, concurrency=4, waiting=4) as caller:
+        for _ in range(3):
+            call = caller.stub.VerifyStream(iter(evidence(f"left-{number}") for number in range(30)))
+            for _ in range(4):
+                await asyncio.wait_for(entered.acquire(), LIMIT_S)
+            call.cancel()
+        given = [evidence(f"e-{number}") for number in range(30)]
+        got = [verdict.value async for verdict in caller.stub.VerifyStream(iter(given), timeout=LIMIT_S)]
+    assert got == [verifier_pb2.Verdict.PASS] * 30
+
+
+async def test_a_stream_outlives_a_judge_that_crashes_or_hangs() -> None:
+    """Each of them costs its own verdict."""
+
+    async def judge(given: Evidence) -> Verdict:
+        if given.exchange_id == "hangs":
+            await asyncio.Event().wait()
+        if given.exchange_id == "crashes":
+            raise RuntimeError
+        return PASSED
+
+    given = [evidence(name) for name in ("hangs", "crashes", "good")]
+    async with asked(judge, verdict_ms=200) as caller:
+        got = {verdict.exchange_id: verdict async for verdict in caller.stub.VerifyStream(iter(given), timeout=LIMIT_S)}
+    assert (only_finding(got["hangs"]), only_finding(got["crashes"])) == ("too-slow", "crashed")
+    assert got["good"].value == verifier_pb2.Verdict.PASS
+
+
+async def test_evidence_far_past_the_limit_ends_its_stream_alone() -> None:
+    """gRPC refuses it unread; other streams on the same connection go on."""
+    async with asked(passes) as caller:
+        other = caller.stub.VerifyStream()
+        await other.write(evidence("before"))
+        assert (await other.read()).exchange_id == "before"
+        with refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, ""):
+            call = caller.stub.VerifyStream(iter([evidence("huge", response_json=b"x" * (2 << 20))]), timeout=LIMIT_S)
+            assert [verdict async for verdict in call] == []
+        await other.write(evidence("after"))
+        assert (await other.read()).exchange_id == "after"
+        await other.done_writing()
+        assert await other.read() is aio.EOF
+
+
+async def test_draining_ends_a_stream_that_nobody_closes() -> None:
+    """An idle stream must not keep a stopped verifier alive; what was asked before is answered."""
+    async with asked(passes, drain_ms=200) as caller:
+        call = caller.stub.VerifyStream()
+        await call.write(evidence("asked"))
+        assert (await call.read()).exchange_id == "asked"
+        await asyncio.wait_for(caller.server.drain(), LIMIT_S)
+        assert await call.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
+
 @pytest.mark.parametrize("service", ["", SERVICE])
 async def test_its_health_is_serving(service: str) -> None:
     """As a whole, and by the name of its service."""
@@ -479,6 +578,53 @@ async def test_it_counts_what_it_does() -> None:
         'verifier_score{figure="precision"} 0.97',
         'verifier_info{family="testers",verifier="tester",version="7"} 1.0',
     }
+
+
+async def test_what_is_known_beforehand_begins_at_zero() -> None:
+    """An alert on the first crash or refusal would miss a series that begins at one."""
+    async with asked(passes) as caller:
+        shown = set(await caller.metrics())
+    assert {f'verifier_verdicts_total{{verdict="{name}"}} 0.0' for name in ("pass", "inconclusive", "fail")} <= shown
+    assert {f'verifier_refusals_total{{reason="{name}"}} 0.0' for name in ("too-large", "busy", "unreadable")} <= shown
+
+
+MEASURED = {"verifier": "tester", "version": "1", "figures": {"precision": 0.97, "cases": 12}}
+
+
+def test_a_process_publishes_what_it_was_measured_with(tmp_path: Path) -> None:
+    """As `bench.verifiers --save` has left it."""
+    (tmp_path / "scores.json").write_text(json.dumps(MEASURED))
+    with running("--scores", str(tmp_path / "scores.json")) as (program, _):
+        url = program.read_until(r"^metrics (http://\S+)$")
+        shown = urllib.request.urlopen(url).read().decode().splitlines()
+    assert {'verifier_score{figure="precision"} 0.97', 'verifier_score{figure="cases"} 12.0'} <= set(shown)
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({**MEASURED, "verifier": "other"}, "it is about other 1, and this is tester 1"),
+        ({**MEASURED, "version": "2"}, "it is about tester 2, and this is tester 1"),
+        ({**MEASURED, "figures": {"Precision!": 1}}, "`figures` is no object"),
+        ({**MEASURED, "figures": {"precision": True}}, "`figures` is no object"),
+        ({**MEASURED, "figures": {"precision": float("nan")}}, "`figures` is no object"),
+        ({**MEASURED, "figures": {"precision": 10**400}}, "`figures` is no object"),
+        ({**MEASURED, "figures": {f"f{number}": 1 for number in range(51)}}, "`figures` is no object"),
+        ({**MEASURED, "figures": []}, "`figures` is no object"),
+        ([], "it is no JSON object"),
+        ("x" * (1 << 16), "it is no JSON object"),
+        (None, "it cannot be read"),
+    ],
+)
+def test_scores_of_something_else_end_a_process_with_64(document: Any, words: str, tmp_path: Path) -> None:
+    """Figures of another verifier, or of a version with other rules, would mislead whoever reads them."""
+    path = tmp_path / "scores.json"
+    path.write_text("{" if document is None else json.dumps(document))
+    with pytest.raises(SystemExit) as caught:
+        run(replace(DESCRIPTION, name="tester", version="1"), passes, ["--scores", str(path)], scores={})
+    assert caught.value.code == 64
+    with pytest.raises(BadScores, match=words):
+        read(path, replace(DESCRIPTION, name="tester", version="1"))
 
 
 async def test_rules_do_not_fill_the_metrics() -> None:
@@ -537,8 +683,9 @@ def test_the_command_line_sets_everything(tmp_path: Path) -> None:
     for file in (cert, key, authority):
         file.touch()
     said = f"--listen unix:/x --metrics off --cert {cert} --key {key} --client-ca {authority}"
-    said += " --concurrency 3 --waiting 0 --limit-ms 100 --drain-ms 0"
-    assert parse("tester", said.split()) == Settings("unix:/x", None, Tls(cert, key, authority), Limits(3, 0, 100, 0))
+    said += f" --concurrency 3 --waiting 0 --limit-ms 100 --drain-ms 0 --scores {cert}"
+    limits = Limits(3, 0, 100, 0)
+    assert parse("tester", said.split()) == Settings("unix:/x", None, Tls(cert, key, authority), limits, cert)
 
 
 @pytest.mark.parametrize(
@@ -551,6 +698,7 @@ def test_the_command_line_sets_everything(tmp_path: Path) -> None:
         "--listen unix:",
         "--metrics on",
         "--cert /nowhere",
+        "--scores /nowhere",
         f"--cert {__file__}",
         f"--client-ca {__file__}",
         "--concurrency 0",

@@ -16,9 +16,9 @@ import pytest
 from grpc import aio
 
 from sidecar.v1 import common_pb2, verifier_pb2, verifier_pb2_grpc
-from sidecar.verifier_check import CLAIMS, MAX_SENT_BYTES, MAY_VARY, Claim, check, evidence
+from sidecar.verifier_check import CLAIMS, MAX_SENT_BYTES, Claim, check, evidence
 from tests.process.programs import Program
-from verifiers import base, grounding, judge
+from verifiers import arithmetic, base, grounding, judge, rules, schema, secrets
 from verifiers.base.server import serving
 
 LIMIT_S = 20.0
@@ -117,7 +117,16 @@ class Sick(Good):
 class Forgetful(Good):
     """Mixes up whom it answers, so no answer of it can be used for anything."""
 
-    breaks = frozenset({"It answers with", "Evidence without", "50 calls", "A stream", "A call that is cancelled"})
+    breaks = frozenset(
+        {
+            "It answers with",
+            "Evidence without",
+            "50 calls",
+            "A stream gets",
+            "A stream that is cancelled",
+            "A call that is cancelled",
+        }
+    )
 
     async def judged(self, given: Any) -> Any:
         return changed(await super().judged(given), exchange_id="somebody else's")
@@ -183,7 +192,7 @@ class Frank(Fickle):
     breaks = frozenset()
 
     def said(self) -> Any:
-        return changed(super().said(), blind_to=[f"Its own moods: {MAY_VARY}."])
+        return changed(super().said(), non_deterministic=True)
 
 
 class Fragile(Good):
@@ -254,7 +263,7 @@ class Crowded(Good):
 class Lossy(Good):
     """Answers every other evidence of a stream, and each of those twice: the number is right, the verdicts are not."""
 
-    breaks = frozenset({"A stream"})
+    breaks = frozenset({"A stream gets", "A stream that is cancelled"})
 
     async def VerifyStream(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         given = [each async for each in request_iterator]
@@ -262,8 +271,42 @@ class Lossy(Good):
             yield await self.judged(each)
 
 
+class Muddled(Good):
+    """Answers the evidence of a stream one late: each id gets the verdict of the one before."""
+
+    breaks = frozenset({"A stream gets"})
+
+    async def judged(self, given: Any) -> Any:
+        failed = {"value": verifier_pb2.Verdict.FAIL, "findings": [FINDING]}
+        return changed(await super().judged(given), **(failed if b"968" in given.response_json else {}))
+
+    async def VerifyStream(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        before = None
+        async for given in request_iterator:
+            yield changed(await self.judged(before or given), exchange_id=given.exchange_id)
+            before = given
+
+
+class Clogged(Good):
+    """A stream that is left takes the only key along."""
+
+    breaks = frozenset({"A stream that is cancelled"})
+    limit_s = 2.0
+
+    def __init__(self) -> None:
+        self._key = asyncio.Semaphore(1)
+
+    async def VerifyStream(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        await self._key.acquire()
+        async for given in request_iterator:
+            if given.exchange_id.startswith("abandoned"):
+                await asyncio.Event().wait()
+            yield await self.judged(given)
+        self._key.release()
+
+
 class Streamless(Good):
-    breaks = frozenset({"A stream"})
+    breaks = frozenset({"A stream gets", "A stream that is cancelled"})
 
     async def VerifyStream(self, request_iterator: Any, context: Any) -> Any:  # noqa: N802
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "no streams")
@@ -272,7 +315,7 @@ class Streamless(Good):
 class Jammed(Good):
     """A caller who leaves takes the only key along."""
 
-    breaks = frozenset({"A call that is cancelled"})
+    breaks = frozenset({"A call that is cancelled", "A stream that is cancelled"})
     limit_s = 2.0
 
     def __init__(self) -> None:
@@ -291,7 +334,15 @@ class Crashing(Good):
 
     breaks = frozenset(
         {"It answers with", "Its values", "Its scores", "It signs", "Each FAIL", "The same evidence"}
-        | {"Evidence without", "Garbage", "Evidence past", "50 calls", "A stream", "A call that is cancelled"}
+        | {
+            "Evidence without",
+            "Garbage",
+            "Evidence past",
+            "50 calls",
+            "A stream gets",
+            "A stream that is cancelled",
+            "A call that is cancelled",
+        }
     )
 
     async def Verify(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -313,7 +364,8 @@ class Mute(Good):
 
 BAD = [
     *(Unnamed, Unversioned, Boastful, Sick, Forgetful, Inventive, Unspecified, Enthusiastic, Numberless, Impostor),
-    *(Curt, Fickle, Fragile, Credulous, Greedy, Boundless, Crowded, Lossy, Streamless, Jammed, Crashing, Mute),
+    *(Curt, Fickle, Fragile, Credulous, Greedy, Boundless, Crowded, Lossy, Muddled, Clogged),
+    *(Streamless, Jammed, Crashing, Mute),
 ]
 GOOD = [Good, Frank, Unwilling]
 
@@ -470,6 +522,14 @@ async def test_the_examples_of_the_documentation_conform(number: int, arguments:
         program.close()
 
 
-def test_the_judge_declares_that_it_may_vary() -> None:
-    """A model need not repeat itself, and the words that say so are what the check looks for."""
-    assert any(MAY_VARY in sentence.lower() for sentence in judge.DESCRIPTION.blind_to)
+async def test_only_the_judge_declares_that_it_is_not_deterministic() -> None:
+    """A model need not repeat itself. The declaration travels, for the check asks for it over the wire."""
+    settings = judge.Settings("http://127.0.0.1:9", "m")
+    async with (
+        serving(judge.DESCRIPTION, judge.Judge(settings)) as server,
+        aio.insecure_channel(server.address) as wire,
+    ):
+        said = await verifier_pb2_grpc.VerifierStub(wire).Describe(verifier_pb2.DescribeRequest())  # type: ignore[no-untyped-call]
+    assert said.non_deterministic
+    shipped = (arithmetic, grounding, rules, schema, secrets)
+    assert not any(each.DESCRIPTION.non_deterministic for each in shipped)

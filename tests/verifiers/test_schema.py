@@ -143,3 +143,35 @@ def test_a_pointer_escapes_what_rfc_6901_escapes():
     case["schema"] = '{"additionalProperties": {"type": "string"}}'
     case["document"] = {"a/b~c": 1}
     assert json.loads(answer(json.dumps([case]).encode()))[0][0]["pointer"] == "/a~1b~0c"
+
+
+PORTS = {"at": "$.task.artifacts[*].parts[*].data", "schema": {"properties": {"ports": {"maximum": 24}}}}
+
+
+async def test_a_part_is_judged_where_it_stands():
+    """The pointer starts at the document, not at the part."""
+    verdict = await judge(evidence(response_parts=json.dumps([PORTS])))
+    finding = Finding("maximum", "The schema's 'maximum' does not hold here: 24", f"{DATA}/ports")
+    assert verdict == Verdict(Value.FAIL, 0.0, (finding,))
+
+
+@pytest.mark.parametrize(("required", "found"), [(True, ["part-required"]), (False, [])])
+async def test_a_part_that_selects_nothing_fails_where_it_is_required(required: bool, found: list[str]):
+    """Else there is nothing that could break it."""
+    parts = json.dumps([{"at": "$.nowhere", "schema": False, "required": required}])
+    assert (await rules(request_parts=parts))[1] == found
+
+
+@pytest.mark.parametrize(("places", "value"), [(0, Value.PASS), (1000, Value.PASS), (1001, Value.INCONCLUSIVE)])
+async def test_a_part_may_select_so_many_places(places: int, value: Value):
+    """More would make judging as long as a document's writer likes."""
+    parts = json.dumps([{"at": "$[*]", "schema": {"type": "integer"}}])
+    assert (await judge(evidence(response=[1] * places, response_parts=parts))).value is value
+
+
+@pytest.mark.parametrize(
+    "parts", ["{", "7", "[7]", '[{"at": "$"}]', '[{"schema": {}}]', '[{"at": "$[", "schema": {}}]']
+)
+async def test_parts_that_are_none_are_inconclusive(parts: str):
+    """The spec's author learns of it; no answer is blamed."""
+    assert await rules(response_parts=parts) == (Value.INCONCLUSIVE, ["unjudged"])

@@ -4,6 +4,7 @@ description   what it says of itself             evidence   what it is shown
 verdict       what it answers                    wire       the same nouns as protobuf messages
 bench         where evidence is judged: so many at once, each for so long, and no crash leaves it
 service       the calls of `sidecar.v1.Verifier` scorecard  its metrics
+scores        how good it was measured to be
 server        one address, health, reflection    process    one command line, one life, SIGTERM
 
 Importing this package is cheap: gRPC comes with `main`, so that a judge can run where nothing is served.

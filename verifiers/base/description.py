@@ -21,3 +21,5 @@ class Description:
     """Verifiers of one family share method, model or data and count once in a quorum. Empty means the name."""
     max_evidence_bytes: int = 4 << 20
     """Larger evidence, as it stands on the wire, is refused."""
+    non_deterministic: bool = False
+    """The same evidence may get another verdict when it is asked about again."""

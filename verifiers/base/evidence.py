@@ -32,3 +32,5 @@ class Evidence:
     """Exchanges between this one and the root of its conversation."""
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """What the spec tells this verifier. Their meaning is the verifier's own."""
+    is_cut_off: bool = False
+    """The response is a stream's that was longer than the sidecar keeps: its beginning and its end."""

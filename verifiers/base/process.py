@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from verifiers.base.bench import Judge
 from verifiers.base.description import Description
+from verifiers.base.scores import BadScores, read
 from verifiers.base.server import CannotListen, Server
 from verifiers.base.settings import EX_USAGE, Settings, parse
 
@@ -22,8 +23,9 @@ def run(
     settings = parse(description.name, arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        asyncio.run(live(Server(description, judge, settings, scores), settings))
-    except CannotListen as error:
+        measured = read(settings.scores, description) if settings.scores else {}
+        asyncio.run(live(Server(description, judge, settings, {**scores, **measured}), settings))
+    except (CannotListen, BadScores) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(EX_USAGE)
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from verifiers.base.description import Description
-from verifiers.base.verdict import Finding, Usage, Verdict
+from verifiers.base.verdict import Finding, Usage, Value, Verdict
 
 RULE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 MAX_RULES = 200
 """Rules may come from specs, so their number is capped; what is over is counted under `_other`."""
 OTHER = "_other"
+REFUSALS = ("too-large", "busy", "unreadable")
 DURATION_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 SIZE_BUCKETS_BYTES = (256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216)
 
@@ -35,6 +36,7 @@ class Scorecard:
             "verifier_evidence_bytes", "Evidence, as on the wire.", buckets=SIZE_BUCKETS_BYTES, registry=registry
         )
         self._rules: set[str] = set()
+        self._begin()
         publish(description, scores, registry)
 
     def judged(self, verdict: Verdict, duration_s: float) -> None:
@@ -50,6 +52,13 @@ class Scorecard:
 
     def refused(self, reason: str) -> None:
         self._refusals.labels(reason).inc()
+
+    def _begin(self) -> None:
+        """What is known beforehand starts at 0, so that an alert sees the first increase."""
+        for value in Value:
+            self._verdicts.labels(value.name.lower())
+        for reason in REFUSALS:
+            self._refusals.labels(reason)
 
     def _paid(self, usage: Usage) -> None:
         self._tokens.labels(usage.model, "input").inc(max(0, usage.input_tokens))

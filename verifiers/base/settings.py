@@ -46,6 +46,8 @@ class Settings:
     """Where Prometheus scrapes, as HOST:PORT. None: no metrics are served."""
     tls: Tls | None = None
     limits: Limits = Limits()
+    scores: Path | None = None
+    """A file that says how good this verifier was measured to be, see `scores`."""
 
 
 STANDARD = Settings()
@@ -68,7 +70,7 @@ def parse(name: str, arguments: Sequence[str] | None = None) -> Settings:
         parser.error("--client-ca needs --cert and --key")
     tls = Tls(said.cert, said.key, said.client_ca) if said.cert else None
     limits = Limits(said.concurrency, said.waiting, said.limit_ms, said.drain_ms)
-    return Settings(said.listen, said.metrics, tls, limits)
+    return Settings(said.listen, said.metrics, tls, limits, said.scores)
 
 
 def _parser(name: str) -> argparse.ArgumentParser:
@@ -80,6 +82,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
     add("--cert", type=_file, help="PEM certificate; without it the wire is plain")
     add("--key", type=_file, help="PEM key of the certificate")
     add("--client-ca", type=_file, help="PEM authority that callers' certificates must come from")
+    add("--scores", type=_file, help="what bench.verifiers --save has measured; published as verifier_score")
     add("--concurrency", type=_positive, default=limits.concurrency, help="judged at once")
     add("--waiting", type=_count, default=limits.waiting, help="may wait for their turn")
     add("--limit-ms", type=_positive, default=limits.verdict_ms, help="for one verdict, the wait included")

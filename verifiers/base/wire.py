@@ -36,6 +36,7 @@ def evidence_of(message: Any) -> Evidence:
         trace_id=message.lineage.trace_id,
         hops=message.lineage.hops,
         parameters=_frozen(message.parameters),
+        is_cut_off=message.is_cut_off,
     )
 
 
@@ -71,6 +72,7 @@ def description_message(description: Description) -> Any:
         sees=description.sees,
         blind_to=description.blind_to,
         max_evidence_bytes=description.max_evidence_bytes,
+        non_deterministic=description.non_deterministic,
     )
 
 

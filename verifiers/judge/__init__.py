@@ -18,10 +18,11 @@ DESCRIPTION = Description(
     blind_to=(
         "Facts that neither the evidence nor the rubric holds: it has no search and no sources of its own.",
         "Exact figures: sums, dates and counts are for the verifiers that compute them.",
-        "Its own mistakes: a model can be wrong with confidence, and the same evidence may be judged differently.",
+        "Its own mistakes: a model can be wrong with confidence.",
         "Evidence written to steer it: fences and a token make that harder, not impossible.",
     ),
     family="llm",
+    non_deterministic=True,
 )
 
 __all__ = ["DESCRIPTION", "BadSettings", "Judge", "Settings", "parse"]

@@ -11,7 +11,7 @@ from verifiers.schema.judgement import judge
 
 DESCRIPTION = Description(
     name="schema",
-    version="1",
+    version="2",
     sees=(
         "Whether the request's and the response's document hold to the JSON Schemas of the spec.",
         "The formats date, email, idn-email, ipv4, ipv6, regex and uuid.",

@@ -13,12 +13,16 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
+import jsonpath_rfc9535
 import jsonschema  # type: ignore[import-untyped]
+from jsonpath_rfc9535 import JSONPathQuery
 from jsonschema.protocols import Validator  # type: ignore[import-untyped]
 from jsonschema.validators import validator_for  # type: ignore[import-untyped]
 from referencing import Registry
 
 MAX_FINDINGS = 20
+MAX_PLACES = 1_000
+"""Places that one part may select; a document with more is not judged."""
 _MAX_COMPILED = 64
 _MAX_QUOTED_CHARS = 80
 _CAMEL = re.compile(r"([A-Z])")
@@ -28,19 +32,49 @@ _OFFLINE: Registry[Any] = Registry()
 Found = dict[str, Any]
 
 
+class TooManyPlaces(Exception):
+    """A part selects more places than are judged."""
+
+
 def answer(payload: bytes) -> bytes:
-    """Judges `[{in_request, schema, document}, ...]`; answers one list of findings for each, in that order."""
+    """Judges `[{in_request, schema, document}, ...]`; answers one list of findings for each, in that order.
+
+    A case with `at`, a JSONPath, and `required` is about the places that the path selects, and not about the whole.
+    """
     return json.dumps([_judge(case) for case in json.loads(payload)]).encode()
 
 
 def _judge(case: dict[str, Any]) -> list[Found]:
     """Whatever the engine raises is no verdict: it has no Unicode classes in patterns, which are no one's mistake."""
     try:
-        errors = _compiled(case["schema"]).iter_errors(case["document"])
-        found = [_finding(error) for error in islice(errors, MAX_FINDINGS)]
+        found = list(islice(_found(case), MAX_FINDINGS))
     except Exception as error:  # noqa: BLE001, RUF100 the engine raises what it likes, re.error and RecursionError too
         found = [_unjudged(error)]
     return [finding | {"in_request": case["in_request"]} for finding in found]
+
+
+def _found(case: dict[str, Any]) -> Iterator[Found]:
+    places = _places(case)
+    if not places and case["required"]:
+        yield {"rule": "part-required", "message": f"Nothing is at {_cut(case['at'])}.", "pointer": ""}
+    for path, value in places:
+        for error in _compiled(case["schema"]).iter_errors(value):
+            yield _finding(error, path)
+
+
+def _places(case: dict[str, Any]) -> list[tuple[tuple[str | int, ...], Any]]:
+    """What is judged, after the way to it: all of the document, or what the part's path selects."""
+    if "at" not in case:
+        return [((), case["document"])]
+    nodes = list(islice(_path(case["at"]).finditer(case["document"]), MAX_PLACES + 1))
+    if len(nodes) > MAX_PLACES:
+        raise TooManyPlaces
+    return [(node.location, node.value) for node in nodes]
+
+
+@lru_cache(_MAX_COMPILED)
+def _path(text: str) -> JSONPathQuery:
+    return jsonpath_rfc9535.compile(text)
 
 
 @lru_cache(_MAX_COMPILED)
@@ -51,10 +85,10 @@ def _compiled(text: str) -> Validator:
     return kind(schema, registry=_OFFLINE, format_checker=kind.FORMAT_CHECKER)
 
 
-def _finding(error: jsonschema.ValidationError) -> Found:
+def _finding(error: jsonschema.ValidationError, above: tuple[str | int, ...]) -> Found:
     """The schema `false` has no keyword; it is the one that nothing holds to."""
     rule = _kebab(error.validator or "false-schema")
-    return {"rule": rule, "message": _sentence(error), "pointer": _pointer(error.absolute_path)}
+    return {"rule": rule, "message": _sentence(error), "pointer": _pointer((*above, *error.absolute_path))}
 
 
 def _sentence(error: jsonschema.ValidationError) -> str:
@@ -62,8 +96,11 @@ def _sentence(error: jsonschema.ValidationError) -> str:
     if not error.validator:
         return "The schema allows nothing here."
     asked = "; ".join(_missing(error)) if error.validator == "required" else json.dumps(error.validator_value)
-    quoted = asked if len(asked) <= _MAX_QUOTED_CHARS else asked[:_MAX_QUOTED_CHARS] + "..."
-    return f"The schema's {error.validator!r} does not hold here: {quoted}"
+    return f"The schema's {error.validator!r} does not hold here: {_cut(asked)}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_QUOTED_CHARS else text[:_MAX_QUOTED_CHARS] + "..."
 
 
 def _missing(error: jsonschema.ValidationError) -> Iterator[str]:

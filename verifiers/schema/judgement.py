@@ -13,30 +13,36 @@ from verifiers.cage import Cage, Caged
 
 MAX_SCHEMA_CHARS = 1 << 20
 MAX_FINDINGS = 20
+PARAMETERS = ("request_schema", "request_parts", "response_schema", "response_parts")
 
 Case = dict[str, Any]
 
 
 async def judge(evidence: Evidence) -> Verdict:
-    """Applies `request_schema` and `response_schema` to the documents that are there."""
-    if not _schemas(evidence):
-        return _inconclusive("no-schema", "The spec gave this verifier neither request_schema nor response_schema.")
-    if any(len(text) > MAX_SCHEMA_CHARS for text in _schemas(evidence)):
+    """Applies schemas to whole documents (`request_schema`, `response_schema`) and to places in them (`..._parts`)."""
+    texts = [evidence.parameters[name] for name in PARAMETERS if name in evidence.parameters]
+    if not texts:
+        return _inconclusive("no-schema", f"The spec gave this verifier none of {', '.join(PARAMETERS)}.")
+    if any(len(text) > MAX_SCHEMA_CHARS for text in texts):
         return _inconclusive("unjudged", f"A schema is longer than {MAX_SCHEMA_CHARS} characters.")
-    cases = list(_cases(evidence))
+    try:
+        cases = list(_cases(evidence))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return _inconclusive("unjudged", "A list of parts is not one of objects with `at` and `schema`.")
     return await _verdict(cases) if cases else Verdict(Value.PASS, 1.0)
-
-
-def _schemas(evidence: Evidence) -> list[str]:
-    return [evidence.parameters[name] for name in ("request_schema", "response_schema") if name in evidence.parameters]
 
 
 def _cases(evidence: Evidence) -> Iterator[Case]:
     """A side without a document is not judged: a request is shown before there is any response."""
     for name, document in (("request", evidence.request), ("response", evidence.response)):
-        schema = evidence.parameters.get(f"{name}_schema")
-        if schema is not None and document is not None:
-            yield {"in_request": name == "request", "schema": schema, "document": document}
+        if document is None:
+            continue
+        whose = {"in_request": name == "request", "document": document}
+        if f"{name}_schema" in evidence.parameters:
+            yield {**whose, "schema": evidence.parameters[f"{name}_schema"]}
+        for part in json.loads(evidence.parameters.get(f"{name}_parts", "[]")):
+            required = bool(part.get("required", False))
+            yield {**whose, "schema": json.dumps(part["schema"]), "at": str(part["at"]), "required": required}
 
 
 async def _verdict(cases: list[Case]) -> Verdict:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sidecar.engine.exchange import Mode
 from sidecar.engine.finding import Severity
 from sidecar.engine.message import JSON, Direction
+from sidecar.engine.specs.bundle import bundles_of
 from sidecar.engine.specs.cel import Expression
 from sidecar.engine.specs.declaring import Declarer
 from sidecar.engine.specs.flaws import BrokenSchema, BrokenSpec, Flaw
@@ -41,7 +42,7 @@ def compile_spec(data: Mapping[str, Any], *, source: str = "", base_uri: str, fe
     )
     if flaws:
         raise BrokenSpec(flaws)
-    return spec
+    return spec if spec.panel is None else replace(spec, panel=replace(spec.panel, schemas=bundles_of(spec)))
 
 
 def declared(data: Mapping[str, Any], declarer: Declarer) -> dict[str, Any]:

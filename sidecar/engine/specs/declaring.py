@@ -73,7 +73,7 @@ class Declarer:
             Mode(data["mode"]) if "mode" in data else None,
             parameters=frozen(data.get("parameters", {})),
             **said,
-            **picked(data, "when", "sample"),
+            **picked(data, "when", "sample", "on_fail"),
         )
 
     def _given(self, data: Data, block: str, parsers: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
@@ -96,6 +96,9 @@ def panel_flaws(data: Data, require: tuple[str, ...]) -> Iterator[Flaw]:
     if data.get("quorum", 1) > len(require):
         allowed = f"at most the {len(require)} that `require` names"
         yield Flaw(("verifiers", "quorum"), shown(data["quorum"]), allowed)
+    if data.get("on_fail") == "quarantine" and data.get("when") != "after":
+        allowed = "report; or `when: after`, because a fail that comes inline refuses the answer itself"
+        yield Flaw(("verifiers", "on_fail"), "quarantine without `when: after`", allowed)
     for name in data.get("parameters", {}):
         if name not in require:
             yield Flaw(("verifiers", "parameters", name), quoted(name), f"one of {', '.join(require)}")

@@ -13,6 +13,7 @@ from sidecar.engine.specs.path import Path
 Duplicates = Literal["replay", "reject", "observe"]
 Consistency = Literal["available", "consistent"]
 When = Literal["inline", "after"]
+OnFail = Literal["report", "quarantine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +78,7 @@ class PanelTerms:
     """Share of messages that are judged, 0 to 1."""
     parameters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Settings for single verifiers, by the verifier's name."""
+    on_fail: OnFail = "report"
+    """What a fail that comes after its message leads to: a finding, or one and the edge's quarantine."""
+    schemas: Mapping[str, str] = field(default_factory=dict)
+    """The spec's own schemas as parameters of a schema verifier, each complete in itself (see `bundle`)."""

@@ -8,7 +8,7 @@ Nothing here reads a file: `$ref` to another document goes through the `Fetch` t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urldefrag
 
 import jsonschema_rs
@@ -30,7 +30,7 @@ MAX_VIOLATIONS = 8
 class Schema:
     """A compiled schema. Raises BrokenSchema where it cannot be used."""
 
-    __slots__ = ("_documents", "_explainer", "_is_nesting", "_root_uri", "_validator")
+    __slots__ = ("_documents", "_explainer", "_is_nesting", "_lenient", "_root_uri", "_validator")
 
     def __init__(self, schema: JSON, *, base_uri: str = "file:///schema", fetch: Fetch | None = None) -> None:
         self._root_uri = base_uri
@@ -39,20 +39,39 @@ class Schema:
         self._validator = self._compile(schema, fetch or refuse_all)
         self._is_nesting = any(map(is_nesting, self._documents.values()))
         self._explainer: Explainer | None = None
+        self._lenient: jsonschema_rs.Validator | None = None
+
+    @property
+    def documents(self) -> Mapping[str, JSON]:
+        """The schema, and after it all that it refers to, by their absolute addresses."""
+        return self._documents
 
     def is_valid(self, document: JSON) -> bool:
         """The verdict. Raises ValueError for what is no JSON (a lone surrogate, a key that is no text)."""
-        return not self._is_too_deep(document) and self._validator.is_valid(document)
+        return not self.is_too_deep(document) and self._validator.is_valid(document)
 
     def violations(self, document: JSON, limit: int = MAX_VIOLATIONS) -> Sequence[Violation]:
         """Why `is_valid` said no: at least one, at most `limit`, in the schema's own order."""
-        if self._is_too_deep(document):
+        if self.is_too_deep(document):
             return (Violation((), "depth", f"nests deeper than the {MAX_DEPTH} levels that can be checked"),)
         if self._explainer is None:
             self._explainer = Explainer(self._root_uri, self._documents)
         return self._explainer.explain(document, limit)
 
-    def _is_too_deep(self, document: JSON) -> bool:
+    def is_valid_but_for_formats(self, document: JSON) -> bool:
+        """What `is_valid` would say if no format were asserted. Compiled at the first call: few ask."""
+        if self._lenient is None:
+            self._lenient = jsonschema_rs.validator_for(
+                self._documents[self._root_uri],
+                validate_formats=False,
+                pattern_options=jsonschema_rs.RegexOptions(),
+                base_uri=self._root_uri,
+                retriever=self._documents.__getitem__,
+            )
+        return not self.is_too_deep(document) and self._lenient.is_valid(document)
+
+    def is_too_deep(self, document: JSON) -> bool:
+        """Whether native code would recurse too far: then `is_valid` says no, and no engine has judged it."""
         return self._is_nesting and is_deeper(document, MAX_DEPTH)
 
     def _compile(self, schema: JSON, fetch: Fetch) -> jsonschema_rs.Validator:
