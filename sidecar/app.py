@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sidecar.checks.idempotency import IdempotencyCheck
 from sidecar.checks.spec import SpecCheck
 from sidecar.checks.verification import VerificationCheck, unknown_verifiers
 from sidecar.config import Config, DescriptorKind, Route
@@ -30,6 +31,7 @@ from sidecar.proxy.room import Room, RoomLimits
 from sidecar.proxy.upstream import Upstream
 from sidecar.spec_files import SpecSource
 from sidecar.system import RandomIds, SystemClock
+from sidecar.telemetry.duplicate_metrics import DuplicateMetrics
 from sidecar.telemetry.log_reporter import LogReporter
 from sidecar.telemetry.methods import KnownMethods
 from sidecar.telemetry.metrics import MetricsReporter
@@ -42,9 +44,11 @@ from sidecar.telemetry.store_metrics import StoreMetrics
 from sidecar.telemetry.tracing import build_exporter, resolve, resource_of
 from sidecar.wiring import (
     COMPRESSIONS,
+    idempotency_settings,
     lineage_settings,
     listen_settings,
     open_store,
+    reach_of,
     series_limit,
     server_of,
     tracing_settings,
@@ -105,7 +109,7 @@ class App:
             clock=clock,
             lineage=lineage,
             specs=self._specs,
-            checks=self._checks_in_order(),
+            checks=self._checks_in_order(clock),
             reporters=[self.metrics, self._spans, self._logs, *reporters],
         )
         self._metrics_server: MetricsServer | None = None
@@ -218,16 +222,29 @@ class App:
         self.metrics.specs_reloaded(outcome)
         log.log(logging.INFO if outcome == "loaded" else logging.ERROR, "specs %s: %s", outcome, detail)
 
-    def _checks_in_order(self) -> list[Check]:
+    def _checks_in_order(self, clock: Clock) -> list[Check]:
         """Every check, in the order in which they are asked. The first enforced finding decides what a caller is told.
 
         The contract comes first: what breaks it is malformed, and no later check should judge, claim or charge for it.
+        Duplicates are told next: what is answered from the record must not be counted, charged or judged again.
         Verifiers come last, because asking them costs the most.
         """
         verification = VerificationCheck(
             self._panel, answers_once=self._answers_once, tell=self._tell_late, fail_open=self.metrics.fail_open
         )
-        return [SpecCheck(), verification]
+        return [SpecCheck(), self._idempotency(clock), verification]
+
+    def _idempotency(self, clock: Clock) -> IdempotencyCheck:
+        return IdempotencyCheck(
+            reach_of(self._store, clock, lambda store: store.claims, self._fail_open("idempotency")),
+            clock=clock,
+            answers_once=self._answers_once,
+            reporter=DuplicateMetrics(self.metrics.registry, series_limit(self.config)),
+            settings=idempotency_settings(self.config),
+        )
+
+    def _fail_open(self, check: str) -> Callable[[], None]:
+        return lambda: self.metrics.fail_open(check, "store_away")
 
     def _verifier_panel(self, clock: Clock) -> VerifierPanel:
         names = [verifier.name for verifier in self.config.verifiers]

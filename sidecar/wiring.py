@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import grpc
 
+from sidecar.checks.idempotency import IdempotencySettings
 from sidecar.config import Config, Route
 from sidecar.engine.exchange import Side
 from sidecar.engine.lineage import JoinMode, LineageSettings
 from sidecar.engine.ports import Clock, StoreReporter
-from sidecar.engine.state import Store
+from sidecar.engine.state import Reach, Store
 from sidecar.panel import VerifierSettings, VerifierTls
 from sidecar.proxy.listener import ListenSettings, ListenTls
 from sidecar.proxy.upstream import UpstreamSettings, UpstreamTls
@@ -20,6 +22,8 @@ from sidecar.stores.redis import open_redis
 from sidecar.stores.sqlite import open_sqlite
 from sidecar.telemetry.span_record import Server
 from sidecar.telemetry.tracing import TracingSettings
+
+Domain = TypeVar("Domain")
 
 COMPRESSIONS = {
     "identity": None,
@@ -47,6 +51,16 @@ def open_store(config: Config, clock: Clock, reporter: StoreReporter) -> Store:
         assert where.path is not None
         return open_sqlite(where.path, clock)
     return open_memory(clock) if where.scheme == "memory" else open_redis(where.url, reporter)
+
+
+def reach_of(store: Store, clock: Clock, pick: Callable[[Store], Domain], told: Callable[[], None]) -> Reach[Domain]:
+    """One domain of the store, with this process's own memory standing in where the store can be away."""
+    stand_in = None if store.kind == "memory" else pick(open_memory(clock))
+    return Reach(pick(store), stand_in, told=told)
+
+
+def idempotency_settings(config: Config) -> IdempotencySettings:
+    return IdempotencySettings(config.idempotency.record_bytes, config.idempotency.wait_s)
 
 
 def listen_settings(route: Route) -> ListenSettings:

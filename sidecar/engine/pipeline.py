@@ -99,6 +99,7 @@ class Engine:
         if (names := names_of(message)) is not NO_NAMES:
             await self._learn(exchange, names)
         await self._run(self._on_message, exchange, exchange, message)
+        tally.passed += isinstance(exchange.decision, Forward)
         self._tell("message_seen", exchange, message)
         exchange.held_ns += self._clock.monotonic_ns() - entered_ns
         return exchange.decision

@@ -18,9 +18,8 @@ from grpc import aio
 from grpc._cython import cygrpc
 
 from sidecar.engine.message import Direction, Message
-from sidecar.errors import Reason, UpstreamError
+from sidecar.errors import REPLY_TRAILER, Reason, UpstreamError
 from sidecar.proxy.passage import MethodView, Passage, Refused, Way
-from sidecar.proxy.status import REPLY_TRAILER
 
 log = logging.getLogger(__name__)
 

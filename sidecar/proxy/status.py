@@ -12,13 +12,10 @@ from google.rpc import error_details_pb2, status_pb2
 
 from sidecar.engine.exchange import Exchange
 from sidecar.engine.finding import Reject
-from sidecar.errors import REPLIES, Retry
+from sidecar.errors import REPLIES, REPLY_TRAILER, Retry
 
 DOMAIN = "sidecar"
 """`google.rpc.ErrorInfo.domain` of every local reply."""
-
-REPLY_TRAILER = "sidecar-reply"
-"""Trailer that marks a local reply; its value is the reason."""
 
 DETAILS_TRAILER = "grpc-status-details-bin"
 

@@ -166,6 +166,8 @@ LABELS = {
     "store": "memory, sqlite or redis",
     "operation": "verb of the store",
     "target": "what the breaker protects us from",
+    "origin": "below (same key), above (new key, same arguments), grpc (a client that says so) or unknown",
+    "near_deadline": "true or false",
 }
 
 # --- Metrics -----------------------------------------------------------------------------------------------------
@@ -338,8 +340,14 @@ UNPRICED_CALLS = _counter(
 DUPLICATES = _counter(
     "duplicates_total",
     "callee outcome",
-    "Requests whose key was taken.",
+    "Requests whose key was taken: replayed, waited, in_flight, conflict, unknown, not_kept or observed.",
     "sum by (outcome) (rate(sidecar_duplicates_total[5m]))",
+)
+RETRY_ORIGINS = _counter(
+    "retry_origins_total",
+    "callee origin near_deadline",
+    "Calls sent again, by where that came from and whether the deadline of the call before had just passed.",
+    "sum by (callee, origin) (increase(sidecar_retry_origins_total[1h]))",
 )
 TASKS = _gauge("tasks", "callee state", "Tasks by observed state.", "sum by (state) (sidecar_tasks)")
 STUCK_TASKS = _gauge("stuck_tasks", "callee", "Tasks without progress.", "sidecar_stuck_tasks > 0")

@@ -20,9 +20,7 @@ def claims(store: Store) -> Claims:
 
 
 async def claim(claims: Claims, holder: str, key: str = "k", digest: str = "d", **more: Any) -> Claimed:
-    return await claims.claim(
-        key, digest=digest, holder=holder, **{"lease_s": LEASE_S, "retain_s": RETAIN_S, **more}
-    )
+    return await claims.claim(key, digest=digest, holder=holder, **{"lease_s": LEASE_S, "retain_s": RETAIN_S, **more})
 
 
 async def standing(claims: Claims, holder: str, key: str = "k", digest: str = "d") -> Standing:

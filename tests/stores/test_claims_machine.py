@@ -17,7 +17,7 @@ from redis import Redis
 from sidecar.engine.state.claims import Standing
 from tests.stores.places import Place, in_file, in_memory, in_redis
 
-KEYS, HOLDERS, DIGESTS = ("k1", "k2"), ("one", "two", "three", "four"), ("d", "d", "other")
+KEYS, HOLDERS, DIGESTS = ("k1", "k1", "k1", "k2"), ("one", "two", "three"), ("d", "d", "d", "other")
 LEASE_S, RETAIN_S = 10.5, 60.5
 """Between whole seconds: time passes in these, and a real Redis adds milliseconds of its own."""
 
@@ -118,7 +118,7 @@ class ClaimsMachine(RuleBasedStateMachine):
                 held.lease_s = self.now_s + LEASE_S
                 held.expires_s = held.lease_s + RETAIN_S
 
-    @rule(seconds=st.sampled_from([1, 5, 10, 40, 100]))
+    @rule(seconds=st.sampled_from([1, 10, 11, 40, 100]))
     def pass_time(self, seconds: int) -> None:
         # Never to where a released claim forgets its token: real milliseconds would decide.
         self.place.advance(seconds)
@@ -130,7 +130,7 @@ class ClaimsMachine(RuleBasedStateMachine):
     @invariant()
     def one_token_is_current(self) -> None:
         """What the rest relies on: a key has one holder."""
-        for key in KEYS:
+        for key in set(KEYS):
             tokens = {token for known, token in self.tokens if known == key}
             assert sum(self.fenced(key, token) is not None for token in tokens) <= 1
 
@@ -161,7 +161,7 @@ def test_claims_follow_the_model(where: str, request: pytest.FixtureRequest, tmp
     run_state_machine_as_test(
         lambda: ClaimsMachine(open_place),
         settings=settings(
-            max_examples=60 if where == "memory" else 25,
+            max_examples=300 if where == "memory" else 50,
             stateful_step_count=30,
             deadline=None,
             database=None,

@@ -151,9 +151,7 @@ class MemoryClaims:
         self._forget(key)
         self._make_room()
         lease_until_ms = now_ms + lease_ms
-        self._entries[key] = Entry(
-            digest, holder, token, now_ms, retain_ms, lease_until_ms, lease_until_ms + retain_ms
-        )
+        self._entries[key] = Entry(digest, holder, token, now_ms, retain_ms, lease_until_ms, lease_until_ms + retain_ms)
         return Claimed(Standing.NEW, token)
 
     def _fenced(self, key: str, token: int, now_ms: int) -> Entry | None:

@@ -18,7 +18,8 @@ MEMORY_BOUND_MS: Final = 60_000
 CLAIM: Final = Script(
     "claim",
     f"""
-    local digest, holder, lease, retain, wait = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+    local digest, holder = ARGV[1], ARGV[2]
+    local lease, retain, wait = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
     local c = redis.call('HMGET', KEYS[1], 'state', 'expires', 'token', 'holder', 'digest', 'lease', 'first')
     local function keep(ms)
         redis.call('PEXPIRE', KEYS[1], ms + {MEMORY_BOUND_MS})
