@@ -192,6 +192,12 @@ class Exchange:
         return self.arrival.route.mode is Mode.ENFORCE
 
     @property
+    def may_be_awaited(self) -> bool:
+        """Whether others may come to wait for its answer: its spec says what the same call is, and may be enforced."""
+        spec = self.spec
+        return spec is not None and spec.idempotency is not None and self.is_guarded_here and self.is_enforced
+
+    @property
     def method(self) -> str:
         return self.arrival.method
 

@@ -62,6 +62,8 @@ class Engine:
         self._on_message = hooks_of(checks, "on_message")
         self._on_answer = hooks_of(checks, "on_answer")
         self._on_end = hooks_of(checks, "on_end")
+        self.ends_later = any(hook.is_async for hook in self._on_end)
+        """Whether `end` may have to wait for a port: then whoever calls it must not be cancelled in the middle."""
         for check in checks:
             refuse_misspelled(check, CHECK_HOOKS, "on_")
         self._reporters = {hook: methods_of(reporters, hook) for hook in REPORTER_HOOKS}
