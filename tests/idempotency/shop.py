@@ -41,6 +41,8 @@ class Shop(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
     door: asyncio.Event = field(default_factory=asyncio.Event)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     code: grpc.StatusCode = grpc.StatusCode.OK
+    flood: int = 0
+    """Messages that a stream sends in between, one after the other."""
 
     def service(self, details: Any) -> Any:
         if details.method == STREAM:
@@ -55,6 +57,8 @@ class Shop(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
         await context.send_initial_metadata(HEADERS)
         await context.write(self.answer(request))
         await self._work(request, context)
+        for _ in range(self.flood):
+            await context.write(protocol.pack(b"x" * 1000))
         await context.write(self.answer(request))
 
     async def _work(self, request: bytes, context: Any) -> None:

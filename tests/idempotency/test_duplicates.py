@@ -78,9 +78,9 @@ async def test_an_answer_too_large_to_keep_is_done_and_said_so(tmp_path: Path):
 
 async def test_in_observe_the_callee_is_asked_again(tmp_path: Path):
     """And the duplicate is found and counted."""
-    async with running_shop() as shop, before(shop.address, tmp_path, mode="observe") as sidecar:
-        async with dialled(sidecar) as channel:
-            answers = [await order(channel), await order(channel)]
+    options = {"mode": "observe"}
+    async with running_shop() as shop, before(shop.address, tmp_path, **options) as sidecar, dialled(sidecar) as caller:
+        answers = [await order(caller), await order(caller)]
     assert [answer.reply for answer in answers] == ["", ""]
     assert len(shop.begun) == 2
     assert sample(sidecar, "duplicates_total", callee="callee", outcome="observed") == 1
@@ -235,18 +235,45 @@ async def test_in_observe_a_caller_who_leaves_cancels_the_call_whoever_came_afte
 
 async def test_a_call_that_goes_on_alone_is_ended_by_the_drain(tmp_path: Path):
     """It may not keep the process, and its end is told."""
-    async with running_shop(is_open=False) as shop:
-        async with before(shop.address, tmp_path, drain={"timeout": "200ms"}) as sidecar:
-            async with dialled(sidecar) as one, dialled(sidecar) as two:
-                first = started(one, UNARY)
-                await eventually(shop.arrived.is_set)
-                second = started(two, UNARY)
-                await asyncio.sleep(0.2)
-                first.cancel()
-                await asyncio.sleep(0.2)
-                await sidecar.app.drain()
-                second.cancel()
+    async with (
+        running_shop(is_open=False) as shop,
+        before(shop.address, tmp_path, drain={"timeout": "200ms"}) as sidecar,
+        dialled(sidecar) as one,
+        dialled(sidecar) as two,
+    ):
+        first = started(one, UNARY)
+        await eventually(shop.arrived.is_set)
+        second = started(two, UNARY)
+        await asyncio.sleep(0.2)
+        first.cancel()
+        await asyncio.sleep(0.2)
+        assert (shop.cancelled, len(sidecar.outcomes)) == (0, 0)
+        await sidecar.app.drain()
+        second.cancel()
         assert len(sidecar.outcomes) == 2
+        await eventually(lambda: shop.cancelled == 1)
+
+
+async def test_a_first_caller_who_leaves_in_mid_stream_leaves_the_whole_answer_to_the_others(tmp_path: Path):
+    """What it had been sent, and what nobody was left to be sent to."""
+    async with (
+        running_shop(is_open=False) as shop,
+        before(shop.address, tmp_path) as sidecar,
+        dialled(sidecar) as leaving,
+        dialled(sidecar) as staying,
+    ):
+        shop.flood = 500
+        first = started(leaving, STREAM)
+        await first.read()
+        second = asyncio.create_task(order(staying, STREAM))
+        await asyncio.sleep(0.2)
+        shop.door.set()
+        await first.read()
+        first.cancel()
+        answer = await second
+    assert (answer.code, answer.reply) == (grpc.StatusCode.OK, "REPLAYED")
+    assert len(answer.messages) == 502
+    assert len(shop.begun) == 1
 
 
 @pytest.mark.parametrize(
