@@ -108,7 +108,7 @@ CALLEE = _attribute("sidecar.callee", "string", "sidecar", "The called agent.")
 ROUTE = _attribute("sidecar.route", "string", "sidecar", "Name of the route in the configuration.")
 SIDE = _attribute("sidecar.side", "string", "sidecar", "`inbound`: our agent is called. `outbound`: it calls.")
 MODE = _attribute("sidecar.mode", "string", "sidecar", "`observe` or `enforce`, of the route.")
-DECISION = _attribute("sidecar.decision", "string", "sidecar", "`forward` or `reject`.")
+DECISION = _attribute("sidecar.decision", "string", "sidecar", "`forward`, `reject` or `replay`.")
 REASON = _attribute("sidecar.reason", "string", "sidecar", "Why it was rejected (ErrorInfo.reason).")
 ORIGIN = _attribute("sidecar.origin", "string", "sidecar", "Who made the status: upstream, sidecar or downstream.")
 SPEC = _attribute("sidecar.spec", "string", "sidecar", "The contract in force for this edge.")
@@ -137,13 +137,13 @@ LABELS = {
     "callee": "the called agent",
     "method": "`pkg.Service/Method` without a leading slash, as rpc.method; `_OTHER` for a method nobody knows",
     "code": "gRPC status name",
-    "decision": "forward or reject",
+    "decision": "forward, reject or replay",
     "side": "inbound (our agent is called) or outbound; sum one side only, for a call may pass two sidecars",
     "direction": "request or response",
     "check": "the check that spoke",
     "rule": "the rule of that check",
     "severity": "info, warning, error or internal",
-    "action": "observed or rejected",
+    "action": "observed, rejected or replayed",
     "reason": "a fixed word for why",
     "how": "propagated, ids, sole_inflight, ambiguous or root",
     "outcome": "what became of it, a fixed word",

@@ -511,12 +511,16 @@ class Away:
     def __init__(self, claims: Any) -> None:
         self._claims = claims
         self.is_away = False
+        self.loses_answers = False
 
     def __getattr__(self, verb: str) -> Any:
         async def ask(*arguments: Any, **more: Any) -> Any:
             if self.is_away:
                 raise StoreUnavailable("away")
-            return await getattr(self._claims, verb)(*arguments, **more)
+            answer = await getattr(self._claims, verb)(*arguments, **more)
+            if self.loses_answers:
+                raise StoreUnavailable("timed out")
+            return answer
 
         return ask
 
@@ -661,3 +665,47 @@ async def test_a_record_of_another_format_is_done_and_not_replayed(clock: HeldCl
 
 def stored(complete: Any, garbage: bytes, key: str, token: int, recording: bytes | None) -> Any:
     return complete(key, token, garbage)
+
+
+async def test_what_the_store_did_not_take_is_known_to_what_stands_in_for_it(clock: HeldClock):
+    """A duplicate that comes while the store is away is not run again by the process that ran the first."""
+    sidecar, away = with_away(clock, consistency="available")
+    done, lost = await begun(sidecar), await begun(sidecar, {"item": "lost"})
+    away.is_away = True
+    await done.run({"n": 1})
+    await lost.run(status=Status("UNAVAILABLE"))
+    assert (await sidecar.run(ORDER)).decision.label == "replay"
+    assert reason(await sidecar.run({"item": "lost"})) is Reason.OUTCOME_UNKNOWN
+
+
+async def test_a_duplicate_that_waits_while_the_store_is_away_does_not_run(clock: HeldClock):
+    """It knows that another has the key: it goes on waiting, and is answered when the store is back."""
+    sidecar, away = with_away(clock, consistency="available")
+    other = Sidecar(clock, sidecar.store, ids=CountingIdsFrom(50))
+    first = await begun(other)
+    (second, task), (third, third_task) = await waiting(sidecar, remaining_s=10), await waiting(sidecar)
+    away.is_away = True
+    await clock.pass_time(10)
+    assert (task.done(), third_task.done()) == (True, False)
+    assert reason(second) is Reason.DUPLICATE_IN_FLIGHT
+    away.is_away = False
+    await first.run({"n": 1})
+    await clock.pass_time(1.1)
+    assert replayed(third).messages == (b'{"n": 1}',)
+
+
+async def test_a_claim_whose_answer_was_lost_while_waiting_is_ours(clock: HeldClock):
+    """The first was refused, the store gave us the key, and its answer did not arrive."""
+    sidecar, away = with_away(clock, consistency="available")
+    other = Sidecar(clock, sidecar.store, ids=CountingIdsFrom(50))
+    first = await begun(other)
+    second, task = await waiting(sidecar)
+    await first.end_as_decided()
+    away.loses_answers = True
+    await clock.pass_time(1)
+    assert not task.done()
+    away.loses_answers = False
+    await clock.pass_time(1.1)
+    assert (await task).label == "forward"
+    await second.run({"n": 2})
+    assert (await sidecar.run(ORDER)).decision.label == "replay"

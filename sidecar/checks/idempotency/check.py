@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
 
+from sidecar.checks.idempotency.claiming import Call, Claimant
 from sidecar.checks.idempotency.duplicate import (
     NAME,
     Diagnosis,
@@ -22,14 +22,14 @@ from sidecar.checks.idempotency.duplicate import (
 )
 from sidecar.checks.idempotency.hold import Hold
 from sidecar.checks.idempotency.identity import Identity, Unkeyed, identity_of
-from sidecar.checks.idempotency.waiting import LEASE_S, PAUSE_S, WAIT_SLACK_S, Flight, Flights, Keeper, settle
+from sidecar.checks.idempotency.waiting import LEASE_S, Flight, Flights, Keeper, settle
 from sidecar.engine.exchange import Answer, Exchange, Mode, Status, weakest
 from sidecar.engine.finding import Finding
 from sidecar.engine.message import Direction, Message
 from sidecar.engine.ports import Clock
 from sidecar.engine.specs import Idempotency, Spec
 from sidecar.engine.state import Claims, Reach
-from sidecar.engine.state.claims import Claimed, Sighting, Standing
+from sidecar.engine.state.claims import Claimed, Standing
 from sidecar.errors import StoreUnavailable
 
 HELD_BYTES_MAX: Final = 128 << 20
@@ -49,23 +49,9 @@ class IdempotencySettings:
 class Underway:
     """A call that holds its claim."""
 
+    call: Call
     hold: Hold
     flight: Flight
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request with its identity, while it is claimed."""
-
-    exchange: Exchange
-    terms: Idempotency
-    identity: Identity
-    until_ns: int
-    """Until when it would wait; 0: it does not."""
-
-
-Found = tuple[Claims, Claimed, Sighting | None]
-"""Who answered, how the key stands, and who asked for the same before."""
 
 
 class IdempotencyCheck:
@@ -84,7 +70,6 @@ class IdempotencyCheck:
         settings: IdempotencySettings | None = None,
     ) -> None:
         """`answers_once`: whether a method is known to send one response."""
-        self._claims = claims
         self._clock = clock
         self._answers_once = answers_once
         self._reporter = reporter
@@ -93,6 +78,7 @@ class IdempotencyCheck:
         self._held_bytes = 0
         self._flights = Flights(clock)
         self._keeper = Keeper(clock, lambda: (each.hold for each in list(self._underway.values())))
+        self._claimant = Claimant(claims, clock, self._flights, self._keeper)
 
     def on_start(self, exchange: Exchange) -> None:
         """A gRPC client that retries says so on any edge."""
@@ -132,6 +118,7 @@ class IdempotencyCheck:
             is_ours = await settle(hold, ending, recording)
         except StoreUnavailable:
             self._keeper.owes(partial(settle, hold, ending, recording))
+            await self._claimant.note_locally(underway.call, ending, recording)
             raise
         finally:
             self._flights.land(hold.key, underway.flight)
@@ -148,11 +135,11 @@ class IdempotencyCheck:
         is_acting = weakest(exchange.route.mode, mode) is Mode.ENFORCE
         waits = is_acting and terms.duplicates == "replay"
         call = Call(exchange, terms, identity, self._until_ns(exchange) if waits else 0)
-        claims, claimed, seen = await self._claim(call, PAUSE_S[0], is_first=True)
+        claims, claimed, seen = await self._claimant.claim(call)
         diagnosis = diagnosis_of(exchange, identity, claimed, seen)
         has_waited = waits and claimed.standing is Standing.IN_FLIGHT
         if has_waited:
-            claims, claimed = await self._waited(call, claims, claimed)
+            claimed = await self._claimant.wait(call, claims, claimed)
         if claimed.standing is Standing.NEW:
             self._begin(call, claims, claimed, is_acting=is_acting)
         if claimed.standing in (Standing.NEW, Standing.YOURS):
@@ -175,31 +162,6 @@ class IdempotencyCheck:
             is_near = diagnosis.is_near_deadline
             self._reporter.retry_seen(exchange.caller, exchange.callee, diagnosis.origin, is_near_deadline=is_near)
 
-    async def _claim(self, call: Call, pause_s: float, *, is_first: bool = False) -> Found:
-        """Ask for the key. A claim that comes through after its caller has left, or been refused, is given back."""
-        task = asyncio.ensure_future(self._claims.ask(call.exchange, partial(ask, call, pause_s, is_first)))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            self._keeper.begin(partial(give_back, call, task))
-            raise
-        except StoreUnavailable:
-            if not call.exchange.lineage.was_seen_by_caller:
-                self._keeper.owes(partial(forget, call, self._claims.shared))
-            raise
-
-    async def _waited(self, call: Call, claims: Claims, claimed: Claimed) -> tuple[Claims, Claimed]:
-        """Look again until there is news or the time is over."""
-        pause_s, longest_s = PAUSE_S
-        while claimed.standing is Standing.IN_FLIGHT:
-            left_s = (call.until_ns - self._clock.monotonic_ns()) / 1e9
-            if left_s <= 0:
-                break
-            await self._flights.pause(call.identity.key, pause_s, left_s)
-            pause_s = min(pause_s * 2, longest_s)
-            claims, claimed, _ = await self._claim(call, pause_s)
-        return claims, claimed
-
     def _until_ns(self, exchange: Exchange) -> int:
         """When a duplicate has waited long enough: the configured time, or most of what its caller has."""
         now_ns = self._clock.monotonic_ns()
@@ -211,7 +173,7 @@ class IdempotencyCheck:
 
     def _begin(self, call: Call, claims: Claims, claimed: Claimed, *, is_acting: bool) -> None:
         hold = Hold(call.identity.key, claimed.token, claims, self._settings.record_bytes, self._clock.monotonic_ns())
-        underway = Underway(hold, self._flights.begin(hold.key))
+        underway = Underway(call, hold, self._flights.begin(hold.key))
         self._underway[call.exchange] = underway
         if is_acting:
             call.exchange.is_awaited = partial(self._is_awaited, underway)
@@ -231,39 +193,3 @@ class IdempotencyCheck:
         self._held_bytes -= hold.kept_bytes
         hold.keep(message, HELD_BYTES_MAX - self._held_bytes)
         self._held_bytes += hold.kept_bytes
-
-
-async def ask(call: Call, pause_s: float, is_first: bool, claims: Claims) -> Found:
-    """The claim and, the first time, a look at who asked for the same before: one round trip."""
-    claim = claims.claim(
-        call.identity.key,
-        digest=call.identity.payload,
-        holder=call.exchange.lineage.exchange_id,
-        lease_s=LEASE_S,
-        retain_s=call.terms.retain_s,
-        wait_s=pause_s + WAIT_SLACK_S if call.until_ns else 0.0,
-    )
-    if not is_first:
-        return claims, await claim, None
-    sight = claims.sight(
-        call.identity.arguments,
-        mark=call.identity.mark,
-        exchange=call.exchange.lineage.exchange_id,
-        deadline_ms=int((call.exchange.arrival.remaining_s or 0.0) * 1000),
-    )
-    claimed, seen = await asyncio.gather(claim, sight)
-    return claims, claimed, seen
-
-
-async def give_back(call: Call, task: asyncio.Future[Found]) -> None:
-    """Its caller left while the store was asked, so nothing was dispatched."""
-    claims, claimed, _ = await task
-    if claimed.standing is Standing.NEW:
-        await claims.release(call.identity.key, claimed.token)
-
-
-async def forget(call: Call, claims: Claims) -> None:
-    """The store did not answer and may have taken the claim all the same. The call was refused."""
-    _, claimed, _ = await ask(call, 0.0, False, claims)
-    if claimed.standing in (Standing.NEW, Standing.YOURS):
-        await claims.release(call.identity.key, claimed.token)
