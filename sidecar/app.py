@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sidecar.checks.idempotency import IdempotencyCheck
 from sidecar.checks.quarantine import QuarantineCheck
 from sidecar.checks.spec import SpecCheck
 from sidecar.checks.verification import VerificationCheck
@@ -31,6 +32,7 @@ from sidecar.proxy.room import Room, RoomLimits
 from sidecar.proxy.upstream import Upstream
 from sidecar.spec_files import SpecSource
 from sidecar.system import RandomIds, SystemClock
+from sidecar.telemetry.duplicate_metrics import DuplicateMetrics
 from sidecar.telemetry.log_reporter import LogReporter
 from sidecar.telemetry.methods import KnownMethods
 from sidecar.telemetry.metrics import MetricsReporter
@@ -43,9 +45,11 @@ from sidecar.telemetry.store_metrics import StoreMetrics
 from sidecar.telemetry.tracing import build_exporter, resolve, resource_of
 from sidecar.wiring import (
     COMPRESSIONS,
+    idempotency_settings,
     lineage_settings,
     listen_settings,
     open_store,
+    reach_of,
     series_limit,
     server_of,
     tracing_settings,
@@ -114,7 +118,7 @@ class App:
             clock=clock,
             lineage=lineage,
             specs=self._specs,
-            checks=[*self._checks_in_order(), *checks],
+            checks=[*self._checks_in_order(clock), *checks],
             reporters=[self.metrics, self._spans, self._logs, *reporters],
         )
         self._metrics_server: MetricsServer | None = None
@@ -227,11 +231,12 @@ class App:
         self.metrics.specs_reloaded(outcome)
         log.log(logging.INFO if outcome == "loaded" else logging.ERROR, "specs %s: %s", outcome, detail)
 
-    def _checks_in_order(self) -> list[Check]:
+    def _checks_in_order(self, clock: Clock) -> list[Check]:
         """Every check, in the order in which they are asked. The first enforced finding decides what a caller is told.
 
         Quarantine comes first: an edge that is held back needs no other check to say so. Then the contract: what breaks
         it is malformed, and no later check should judge, claim or charge for it.
+        Duplicates are told next: what is answered from the record must not be counted, charged or judged again.
         Verifiers come last, because asking them costs the most.
         """
         verification = VerificationCheck(
@@ -242,7 +247,19 @@ class App:
             engines_compared=self._panel_metrics.engines_compared,
             quarantine=self.quarantine,
         )
-        return [self.quarantine, SpecCheck(), verification]
+        return [self.quarantine, SpecCheck(), self._idempotency(clock), verification]
+
+    def _idempotency(self, clock: Clock) -> IdempotencyCheck:
+        return IdempotencyCheck(
+            reach_of(self._store, clock, lambda store: store.claims, self._fail_open("idempotency")),
+            clock=clock,
+            answers_once=self._answers_once,
+            reporter=DuplicateMetrics(self.metrics.registry, series_limit(self.config)),
+            settings=idempotency_settings(self.config),
+        )
+
+    def _fail_open(self, check: str) -> Callable[[], None]:
+        return lambda: self.metrics.fail_open(check, "store_away")
 
     def _answers_once(self, exchange: Exchange) -> bool:
         method = self.descriptors[exchange.route.name].method(exchange.method)

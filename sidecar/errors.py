@@ -41,9 +41,15 @@ class Reason(StrEnum):
     OVERLOADED = "OVERLOADED"
     QUARANTINED = "QUARANTINED"
     OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+    ANSWER_NOT_KEPT = "ANSWER_NOT_KEPT"
+    """The call was done, and its answer cannot be given again."""
     UPSTREAM_UNREACHABLE = "UPSTREAM_UNREACHABLE"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     CHECK_FAILED = "CHECK_FAILED"
+
+
+REPLY_TRAILER = "sidecar-reply"
+"""Trailer that marks a local reply; its value is the reason. One sidecar reads it of another."""
 
 
 class Retry(StrEnum):
@@ -82,6 +88,7 @@ REPLIES: Mapping[Reason, Reply] = MappingProxyType(
         Reason.OVERLOADED: Reply("RESOURCE_EXHAUSTED", Retry.AFTER_DELAY),
         Reason.QUARANTINED: Reply("PERMISSION_DENIED", Retry.AFTER_RELEASE),
         Reason.OUTCOME_UNKNOWN: Reply("ABORTED", Retry.AFTER_RETAIN),
+        Reason.ANSWER_NOT_KEPT: Reply("ALREADY_EXISTS", Retry.AFTER_RETAIN),
         Reason.UPSTREAM_UNREACHABLE: Reply("UNAVAILABLE", Retry.YES),
         Reason.STORE_UNAVAILABLE: Reply("UNAVAILABLE", Retry.YES),
         Reason.CHECK_FAILED: Reply("INTERNAL", Retry.NO),

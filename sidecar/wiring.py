@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import grpc
 
+from sidecar.checks.idempotency import IdempotencySettings
 from sidecar.config import Config, Route
 from sidecar.config.tls import ClientTls
 from sidecar.engine.exchange import Side
 from sidecar.engine.lineage import JoinMode, LineageSettings
 from sidecar.engine.ports import Clock, StoreReporter
-from sidecar.engine.state import Store
+from sidecar.engine.state import Reach, Store
 from sidecar.panel import VerifierSettings, VerifierTls
 from sidecar.proxy.listener import ListenSettings, ListenTls
 from sidecar.proxy.upstream import UpstreamSettings, UpstreamTls
@@ -21,6 +23,8 @@ from sidecar.stores.redis import LinkTls, open_redis
 from sidecar.stores.sqlite import open_sqlite
 from sidecar.telemetry.span_record import Server
 from sidecar.telemetry.tracing import TracingSettings
+
+Domain = TypeVar("Domain")
 
 COMPRESSIONS = {
     "identity": None,
@@ -54,6 +58,16 @@ def open_store(config: Config, clock: Clock, reporter: StoreReporter) -> Store:
 
 def link_tls(tls: ClientTls | None) -> LinkTls | None:
     return LinkTls(tls.ca, tls.cert, tls.key) if tls else None
+
+
+def reach_of(store: Store, clock: Clock, pick: Callable[[Store], Domain], told: Callable[[], None]) -> Reach[Domain]:
+    """One domain of the store, with this process's own memory standing in where the store can be away."""
+    stand_in = None if store.kind == "memory" else pick(open_memory(clock))
+    return Reach(pick(store), stand_in, told=told)
+
+
+def idempotency_settings(config: Config) -> IdempotencySettings:
+    return IdempotencySettings(config.idempotency.record_bytes, config.idempotency.wait_s)
 
 
 def listen_settings(route: Route) -> ListenSettings:

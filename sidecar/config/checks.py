@@ -11,7 +11,7 @@ from sidecar.config.section import Section
 from sidecar.config.tls import UpstreamTls
 from sidecar.config.values import PlainName, UpstreamAddress
 from sidecar.engine.exchange import Mode
-from sidecar.units import MICRO_USD, BadValue, count, parse_usd, ratio, seconds
+from sidecar.units import MICRO_USD, BadValue, count, parse_usd, ratio, seconds, size
 
 Usd = Annotated[Decimal, BeforeValidator(parse_usd)]
 
@@ -68,6 +68,15 @@ class Loops(Section):
     """Seconds until a broken loop may go on by itself."""
     mode: Mode | None = None
     """observe or enforce. Left out: the root's."""
+
+
+class Idempotency(Section):
+    """What is kept of calls whose spec says that they must not run twice."""
+
+    record_bytes: Annotated[int, size("0B", "64MiB")] = Field(default=1 << 20, alias="record")
+    """Largest answer that is kept to be given again. A larger one counts as done, and its duplicates are told so."""
+    wait_s: Annotated[float, seconds("0s", "1h")] = Field(default=30.0, alias="wait")
+    """Seconds that a duplicate waits for the first answer, at most; its own deadline may be nearer."""
 
 
 class Budget(Section):

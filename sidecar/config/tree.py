@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from sidecar.config.checks import Budget, Loops, Quarantine, Verifier
+from sidecar.config.checks import Budget, Idempotency, Loops, Quarantine, Verifier
 from sidecar.config.clashes import BadValues, Clash, refuse_repeated, repeated
 from sidecar.config.describe import described
 from sidecar.config.descriptor import Descriptor, read_descriptor
@@ -65,6 +65,8 @@ class Config(Section):
     """Where spans go."""
     loops: Loops = Loops()
     """When work is going round in circles."""
+    idempotency: Idempotency = Idempotency()
+    """What is kept of calls that must not run twice."""
     budgets: Annotated[tuple[Budget, ...], entries()] = ()
     """Money that may be spent."""
     log: Log = Log()

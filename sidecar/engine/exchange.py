@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -119,6 +119,8 @@ class Answer:
     status: Status
     headers: Metadata = ()
     trailers: Metadata = ()
+    is_made_up: bool = False
+    """The callee never said it: its connection broke or its answer could not be read, and the transport says so."""
 
 
 @dataclass(slots=True)
@@ -127,6 +129,11 @@ class Tally:
 
     messages: int = 0
     size_bytes: int = 0
+    passed: int = 0
+    """Of the messages, those that no check held back."""
+
+
+IsAwaited = Callable[[], Awaitable[bool]]
 
 
 @dataclass(slots=True, eq=False)
@@ -160,6 +167,8 @@ class Exchange:
     """Clock.monotonic_ns when the callee was called; None while it cannot have seen anything."""
     hints: list[str] = field(default_factory=list)
     """What the caller is told beside its answer, in trailers: `loop; remaining=1`."""
+    is_awaited: IsAwaited | None = None
+    """Asks whether others wait for this answer: then it goes on when its own caller leaves. None: nobody can wait."""
 
     @property
     def route(self) -> Route:
@@ -181,6 +190,12 @@ class Exchange:
     def is_enforced(self) -> bool:
         """Whether anything of ours may change this call: its route enforces."""
         return self.arrival.route.mode is Mode.ENFORCE
+
+    @property
+    def may_be_awaited(self) -> bool:
+        """Whether others may come to wait for its answer: its spec says what the same call is, and may be enforced."""
+        spec = self.spec
+        return spec is not None and spec.idempotency is not None and self.is_guarded_here and self.is_enforced
 
     @property
     def method(self) -> str:

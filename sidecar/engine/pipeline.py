@@ -62,6 +62,8 @@ class Engine:
         self._on_message = hooks_of(checks, "on_message")
         self._on_answer = hooks_of(checks, "on_answer")
         self._on_end = hooks_of(checks, "on_end")
+        self.ends_later = any(hook.is_async for hook in self._on_end)
+        """Whether `end` may have to wait for a port: then whoever calls it must not be cancelled in the middle."""
         for check in checks:
             refuse_misspelled(check, CHECK_HOOKS, "on_")
         self._reporters = {hook: methods_of(reporters, hook) for hook in REPORTER_HOOKS}
@@ -99,6 +101,7 @@ class Engine:
         if (names := names_of(message)) is not NO_NAMES:
             await self._learn(exchange, names)
         await self._run(self._on_message, exchange, exchange, message)
+        tally.passed += isinstance(exchange.decision, Forward)
         self._tell("message_seen", exchange, message)
         exchange.held_ns += self._clock.monotonic_ns() - entered_ns
         return exchange.decision

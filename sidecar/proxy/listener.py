@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -72,7 +73,10 @@ class Listener:
 
     async def drain(self, limit_s: float) -> None:
         """Stop listening at once; open calls may finish within the limit, then they are cancelled."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + limit_s
         await self._server.stop(limit_s)
+        await self.way.detached.drain(max(until_s - loop.time(), 0.0))
 
 
 class Switch(grpc.GenericRpcHandler):  # type: ignore[misc]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -24,9 +24,10 @@ from sidecar.engine.message import Codec, Direction, Message
 from sidecar.engine.pipeline import Engine
 from sidecar.errors import Reason, UpstreamError, UpstreamTooSlow
 from sidecar.proxy.deadline import relayed
+from sidecar.proxy.detached import Detached, Nobody
 from sidecar.proxy.metadata import carried
 from sidecar.proxy.room import Room
-from sidecar.proxy.status import CODES, local_reply, replay_trailers
+from sidecar.proxy.status import CODES, is_made_up, local_reply, replay_trailers
 from sidecar.proxy.upstream import Connection, Upstream
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ class Way:
     """Whether callers present client certificates."""
     compression: grpc.Compression | None = None
     """How responses are compressed for the caller; None leaves it to grpc's default, which is not at all."""
+    detached: Detached = field(default_factory=Detached)
+    """What goes on without its caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +93,13 @@ class Passage:
         "_connection",
         "_context",
         "_has_ended",
+        "_has_sent_all",
         "_held_bytes",
         "_method",
         "_sent_headers",
         "_way",
         "exchange",
+        "is_alone",
         "reply",
     )
 
@@ -107,6 +112,9 @@ class Passage:
         self._call: Any = None
         self._held_bytes = 0
         self._has_ended = False
+        self._has_sent_all = False
+        self.is_alone = False
+        """Whether it goes on without its caller."""
         self._sent_headers = False
         self._broken: Exception | None = None
         """What went wrong on our side while requests were relayed in the background."""
@@ -145,6 +153,7 @@ class Passage:
     def dispatch(self, start: Any, *payload: bytes) -> Any:
         """Start the upstream call: from here on the callee may have seen it."""
         timeout_s = self._timeout_s()
+        self._has_sent_all = bool(payload)
         self._call = start(*payload, metadata=self._way.engine.stamp(self.exchange), timeout=timeout_s)
         return self._call
 
@@ -174,6 +183,7 @@ class Passage:
             sequence += 1
         await self._settle_end_of_requests(is_upload=sequence > 1)
         await call.done_writing()
+        self._has_sent_all = True
 
     async def _settle_end_of_requests(self, *, is_upload: bool) -> None:
         """Tell a half-close from a departure: grpc reports both as the end of the requests.
@@ -187,6 +197,14 @@ class Passage:
             await self._context.read()
             await ticks()
 
+    async def relay_response(self) -> None:
+        """The one response of a unary method. Raises AioRpcError where the callee ended otherwise."""
+        response: bytes = await self._call
+        await self.look(self._method.message(Direction.RESPONSE, 0, response))
+        await self.complete()
+        await self.relay_headers()
+        self.reply = response
+
     async def relay_responses(self) -> None:
         """Headers when they come, then messages. Returns when the callee ended well, raises AioRpcError otherwise."""
         call = self._call
@@ -194,10 +212,19 @@ class Passage:
         sequence = 0
         while (payload := await call.read()) is not EOF:
             await self.look(self._method.message(Direction.RESPONSE, sequence, payload))
-            await self._context.write(payload)
+            await self._give(payload)
             self._free(len(payload))
             await self._way.room.wait()
             sequence += 1
+
+    async def _give(self, payload: bytes) -> None:
+        try:
+            await self._context.write(payload)
+        except (cygrpc.ExecuteBatchError, aio.UsageError):
+            if self.exchange.is_awaited is None:
+                raise
+            # The caller has left. Whether the call goes on is decided where its handler hears of that.
+            self._context = Nobody()
 
     async def _relay_early_headers(self, call: Any) -> None:
         headers = carried(await call.initial_metadata())
@@ -242,7 +269,7 @@ class Passage:
     async def _answered(self, status: Status, headers: Any, trailers: Any) -> tuple[Any, ...]:
         """The trailers for the caller, once the engine has heard of the answer. Raises Refused."""
         is_guarded_there = any(key == GUARDED_KEY for key, _ in trailers or ())
-        answer = Answer(status, carried(headers), carried(trailers))
+        answer = Answer(status, carried(headers), carried(trailers), is_made_up(status, trailers))
         decision = await self._way.engine.answered(self.exchange, answer, is_guarded_there=is_guarded_there)
         if not isinstance(decision, Forward):
             raise Refused
@@ -319,6 +346,29 @@ class Passage:
             await self.abandon()
         return False
 
+    @property
+    def may_outlive_caller(self) -> bool:
+        """Whether others may come to wait for its answer: then it runs apart from its handler."""
+        return self.exchange.may_be_awaited
+
+    async def is_awaited(self) -> bool:
+        """Whether others wait for the answer, and nothing more is needed from the caller for it."""
+        ask = self.exchange.is_awaited
+        return self._has_sent_all and not self._has_ended and ask is not None and await ask()
+
+    def go_on_alone(self) -> None:
+        """The caller has left, and what it would have been told goes to nobody."""
+        self.is_alone = True
+        self._context = Nobody()
+
+    @property
+    def way(self) -> Way:
+        return self._way
+
+    def leave_route(self) -> None:
+        """Give back the place that the call has on its route."""
+        self._way.room.leave()
+
     async def abandon(self) -> None:
         """The caller left, or its deadline passed while the callee was at work."""
         self._hang_up()
@@ -336,7 +386,8 @@ class Passage:
         # The caller may leave while we send it the answer; the exchange has ended by then.
         if not self._has_ended:
             self._has_ended = True
-            await self._way.engine.end(self.exchange, status)
+            ending = self._way.engine.end(self.exchange, status)
+            await (self._way.detached.whole(ending) if self._way.engine.ends_later else ending)
 
     def _hang_up(self) -> None:
         if self._call is not None and not self._call.done():

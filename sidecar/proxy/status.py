@@ -10,15 +10,12 @@ from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from sidecar.engine.exchange import Exchange
+from sidecar.engine.exchange import Exchange, Status
 from sidecar.engine.finding import Reject
-from sidecar.errors import REPLIES, Retry
+from sidecar.errors import REPLIES, REPLY_TRAILER, Retry
 
 DOMAIN = "sidecar"
 """`google.rpc.ErrorInfo.domain` of every local reply."""
-
-REPLY_TRAILER = "sidecar-reply"
-"""Trailer that marks a local reply; its value is the reason."""
 
 DETAILS_TRAILER = "grpc-status-details-bin"
 
@@ -27,6 +24,17 @@ REPLAYED = "REPLAYED"
 
 RETRY_DELAY_S = 0.5
 """Middle of the delay told in RetryInfo; each caller is told another, so that they do not return as one herd."""
+
+TRANSPORT_MARKS = (
+    "Received RST_STREAM with error code",
+    "Received http2 header with status",
+    "Received message larger than max",
+    "Stream removed",
+    "Stream closed",
+    "Missing :status",
+    "Error parsing",
+)
+"""Words of grpc's own, where a call ended without a status of the callee's."""
 
 CODES = {code.name: code for code in grpc.StatusCode}
 
@@ -48,6 +56,14 @@ def local_reply(exchange: Exchange, reject: Reject) -> LocalReply:
     status = status_pb2.Status(code=code.value[0], message=message, details=details_of(exchange, reject, reply.retry))
     trailers = ((REPLY_TRAILER, reject.reason.value), (DETAILS_TRAILER, status.SerializeToString()))
     return LocalReply(code, message, trailers)
+
+
+def is_made_up(status: Status, trailers: object) -> bool:
+    """Whether grpc made the status up, because the stream broke or what came could not be read.
+
+    A callee that uses these very words and sends no trailers is taken for a broken one, which only makes us doubt it.
+    """
+    return status.code != "OK" and not trailers and any(mark in status.message for mark in TRANSPORT_MARKS)
 
 
 def replay_trailers() -> tuple[tuple[str, str], ...]:

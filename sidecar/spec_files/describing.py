@@ -28,6 +28,9 @@ def kept(spec: Spec) -> Iterator[tuple[str, str]]:
         yield "errors", ", ".join(sorted(spec.errors)) or "none"
     if spec.panel is not None:
         yield "verifiers", panel(spec.panel)
+    if spec.idempotency is not None:
+        yield "idempotency", idempotency(spec.idempotency)
+    yield "consistency", spec.consistency or ""
 
 
 def terms(terms: Terms) -> str:
@@ -56,8 +59,7 @@ def deadline(spec: Spec) -> str:
     return f"{spec.deadline_s:g} s"
 
 
-def idempotency(spec: Spec) -> str:
-    terms = spec.idempotency or Idempotency()
+def idempotency(terms: Idempotency) -> str:
     return f"{terms.key.text if terms.key else 'the arguments'} for {terms.retain_s:g} s, {terms.duplicates}"
 
 
@@ -74,10 +76,6 @@ def cost(spec: Spec) -> str:
     return "" if estimate is None else f"estimate ${estimate / 1e6:.6g}"
 
 
-def consistency(spec: Spec) -> str:
-    return spec.consistency or ""
-
-
 SHOWN: Mapping[str, Callable[[Spec], str]] = MappingProxyType(
-    {each.__name__: each for each in (deadline, idempotency, task, resource, cost, consistency)}
+    {each.__name__: each for each in (deadline, task, resource, cost)}
 )

@@ -108,7 +108,7 @@ CALLEE = _attribute("sidecar.callee", "string", "sidecar", "The called agent.")
 ROUTE = _attribute("sidecar.route", "string", "sidecar", "Name of the route in the configuration.")
 SIDE = _attribute("sidecar.side", "string", "sidecar", "`inbound`: our agent is called. `outbound`: it calls.")
 MODE = _attribute("sidecar.mode", "string", "sidecar", "`observe` or `enforce`, of the route.")
-DECISION = _attribute("sidecar.decision", "string", "sidecar", "`forward` or `reject`.")
+DECISION = _attribute("sidecar.decision", "string", "sidecar", "`forward`, `reject` or `replay`.")
 REASON = _attribute("sidecar.reason", "string", "sidecar", "Why it was rejected (ErrorInfo.reason).")
 ORIGIN = _attribute("sidecar.origin", "string", "sidecar", "Who made the status: upstream, sidecar or downstream.")
 SPEC = _attribute("sidecar.spec", "string", "sidecar", "The contract in force for this edge.")
@@ -137,13 +137,13 @@ LABELS = {
     "callee": "the called agent",
     "method": "`pkg.Service/Method` without a leading slash, as rpc.method; `_OTHER` for a method nobody knows",
     "code": "gRPC status name",
-    "decision": "forward or reject",
+    "decision": "forward, reject or replay",
     "side": "inbound (our agent is called) or outbound; sum one side only, for a call may pass two sidecars",
     "direction": "request or response",
     "check": "the check that spoke",
     "rule": "the rule of that check",
     "severity": "info, warning, error or internal",
-    "action": "observed or rejected",
+    "action": "observed, rejected or replayed",
     "reason": "a fixed word for why",
     "how": "propagated, ids, sole_inflight, ambiguous or root",
     "outcome": "what became of it, a fixed word",
@@ -167,6 +167,8 @@ LABELS = {
     "operation": "verb of the store",
     "spec": "name of the spec",
     "target": "what the breaker protects us from",
+    "origin": "below (same key), above (new key, same arguments), grpc (a client that says so) or unknown",
+    "near_deadline": "true or false",
 }
 
 # --- Metrics -----------------------------------------------------------------------------------------------------
@@ -345,8 +347,14 @@ UNPRICED_CALLS = _counter(
 DUPLICATES = _counter(
     "duplicates_total",
     "callee outcome",
-    "Requests whose key was taken.",
+    "Requests whose key was taken: replayed, waited, in_flight, conflict, unknown, not_kept or observed.",
     "sum by (outcome) (rate(sidecar_duplicates_total[5m]))",
+)
+RETRY_ORIGINS = _counter(
+    "retry_origins_total",
+    "callee origin near_deadline",
+    "Calls sent again, by where that came from and whether the deadline of the call before had just passed.",
+    "sum by (callee, origin) (increase(sidecar_retry_origins_total[1h]))",
 )
 TASKS = _gauge("tasks", "callee state", "Tasks by observed state.", "sum by (state) (sidecar_tasks)")
 STUCK_TASKS = _gauge("stuck_tasks", "callee", "Tasks without progress.", "sidecar_stuck_tasks > 0")

@@ -252,7 +252,7 @@ def test_what_is_not_served_yet_is_named():
     spec = compiled(
         request={"rules": []}, deadline="1s", verifiers={"require": ["a"]}, errors=[], consistency="available"
     )
-    assert spec.inactive == ("deadline", "consistency")
+    assert spec.inactive == ("deadline",)
     assert compiled(request={"schema": True}).inactive == ()
 
 

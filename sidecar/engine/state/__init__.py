@@ -6,8 +6,9 @@ again, and two sidecars of one exchange count it once. Durations are given, mome
 on time by asking one clock. A store that does not answer raises StoreUnavailable.
 """
 
+from sidecar.engine.state.claims import Claims
 from sidecar.engine.state.conversations import Conversations
 from sidecar.engine.state.reach import Reach
 from sidecar.engine.state.store import Store
 
-__all__ = ["Conversations", "Reach", "Store"]
+__all__ = ["Claims", "Conversations", "Reach", "Store"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from sidecar.engine.state.claims import Claims
 from sidecar.engine.state.conversations import Conversations
 
 
@@ -19,6 +20,7 @@ class Store:
     kind: str
     """`memory`, `sqlite` or `redis`, for labels."""
     conversations: Conversations
+    claims: Claims
     start: Callable[[], Awaitable[None]] = _nothing
     """Begin what the store does beside its verbs. Never fails for a store that is away: that is a normal event."""
     close: Callable[[], Awaitable[None]] = _nothing

@@ -6,13 +6,19 @@ from pathlib import Path
 
 from sidecar.engine.ports import Clock
 from sidecar.engine.state import Store
+from sidecar.stores.sqlite.claims import SqliteClaims
 from sidecar.stores.sqlite.conversations import SqliteConversations
 from sidecar.stores.sqlite.database import Database
 
-__all__ = ["Database", "SqliteConversations", "open_sqlite"]
+__all__ = ["Database", "SqliteClaims", "SqliteConversations", "open_sqlite"]
 
 
 def open_sqlite(path: Path, clock: Clock) -> Store:
     """Open or create the file. Raises ConfigError where that cannot be."""
-    database = Database(path, clock=clock, schema=[SqliteConversations.SCHEMA])
-    return Store(kind="sqlite", conversations=SqliteConversations(database), close=database.close)
+    database = Database(path, clock=clock, schema=[SqliteConversations.SCHEMA, SqliteClaims.SCHEMA])
+    return Store(
+        kind="sqlite",
+        conversations=SqliteConversations(database),
+        claims=SqliteClaims(database),
+        close=database.close,
+    )
