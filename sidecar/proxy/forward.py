@@ -80,6 +80,7 @@ async def carry(call: Passage, work: Coroutine[Any, Any, None]) -> None:
     except asyncio.CancelledError:
         if not is_cancelled():
             raise
+        call.break_off_upload()
         if task.done() or await call.is_awaited():
             call.go_on_alone()
             call.way.detached.begin(alone(call, task))

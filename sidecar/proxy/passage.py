@@ -356,6 +356,11 @@ class Passage:
         ask = self.exchange.is_awaited
         return self._has_sent_all and not self._has_ended and ask is not None and await ask()
 
+    def break_off_upload(self) -> None:
+        """The caller has left. At once, so that what it had not finished sending cannot look finished."""
+        if not self._has_sent_all:
+            self._hang_up()
+
     def go_on_alone(self) -> None:
         """The caller has left, and what it would have been told goes to nobody."""
         self.is_alone = True

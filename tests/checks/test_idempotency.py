@@ -709,3 +709,36 @@ async def test_a_claim_whose_answer_was_lost_while_waiting_is_ours(clock: HeldCl
     assert (await task).label == "forward"
     await second.run({"n": 2})
     assert (await sidecar.run(ORDER)).decision.label == "replay"
+
+
+class RefusingTheEnd:
+    """A later check that refuses the callee's status, once."""
+
+    name = "refusing the end"
+    fail = "open"
+
+    def __init__(self) -> None:
+        self.has_refused = False
+
+    def on_answer(self, exchange: Exchange, answer: Any) -> list[Finding] | None:
+        if self.has_refused:
+            return None
+        self.has_refused = True
+        return [Finding(self.name, "no", Severity.ERROR, "no", Reason.ILLEGAL_TASK_TRANSITION)]
+
+
+async def test_an_answer_that_was_refused_at_its_end_is_not_given_again_either(clock: HeldClock):
+    """All of it had been recorded by then."""
+    sidecar = Sidecar(clock, more_checks=[RefusingTheEnd()])
+    assert reason(await sidecar.run(ORDER)) is Reason.ILLEGAL_TASK_TRANSITION
+    assert reason(await sidecar.run(ORDER)) is Reason.ANSWER_NOT_KEPT
+
+
+async def test_a_refused_call_whose_claim_the_store_took_silently_is_given_back(clock: HeldClock):
+    """The store was slow, the call was refused, and the next one must not find the key taken."""
+    sidecar, away = with_away(clock, consistency="consistent")
+    away.loses_answers = True
+    assert reason(await sidecar.run(ORDER)) is Reason.STORE_UNAVAILABLE
+    away.loses_answers = False
+    await clock.pass_time(11)
+    assert (await sidecar.run(ORDER)).decision.label == "forward"

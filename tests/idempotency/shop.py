@@ -22,6 +22,8 @@ PLACE = "/shop.Orders/Place"
 UNARY, STREAM = protocol.UNARY_UNARY, protocol.UNARY_STREAM
 """Described: their payloads are Notes."""
 
+UPLOAD = protocol.STREAM_UNARY
+
 METHODS = (PLACE, UNARY, STREAM)
 
 HEADERS = (("shop-header", "one"), ("shop-header", "two"))
@@ -41,13 +43,29 @@ class Shop(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
     door: asyncio.Event = field(default_factory=asyncio.Event)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     code: grpc.StatusCode = grpc.StatusCode.OK
+    uploads: int = 0
+    """Those that were complete."""
     flood: int = 0
     """Messages that a stream sends in between, one after the other."""
 
     def service(self, details: Any) -> Any:
         if details.method == STREAM:
             return grpc.unary_stream_rpc_method_handler(self._stream)
+        if details.method == UPLOAD:
+            return grpc.stream_unary_rpc_method_handler(self._upload)
         return grpc.unary_unary_rpc_method_handler(self._place)
+
+    async def _upload(self, requests: Any, context: Any) -> bytes:
+        try:
+            while (request := await context.read()) is not aio.EOF:
+                self.begun.append(request)
+                self.arrived.set()
+            await asyncio.sleep(0.1)  # grpc.aio may show a departure as the end of the requests first.
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        self.uploads += 1
+        return self.answer(b"")
 
     async def _place(self, request: bytes, context: Any) -> bytes:
         await self._work(request, context)

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc import aio
 from h2.errors import ErrorCodes
 from redis import Redis
 
@@ -19,11 +20,13 @@ from tests.idempotency.shop import (
     PROMPT_S,
     STREAM,
     UNARY,
+    UPLOAD,
     Answer,
     before,
     dialled,
     eventually,
     order,
+    request_of,
     running_shop,
     sample,
     started,
@@ -193,6 +196,28 @@ async def test_a_caller_who_leaves_alone_cancels_the_call(tmp_path: Path, method
         second = await order(channel, method)
     assert (second.code, second.reply) == (grpc.StatusCode.ABORTED, "OUTCOME_UNKNOWN")
     assert len(shop.begun) == 1
+
+
+async def test_an_upload_that_breaks_off_is_cancelled_whoever_waits(tmp_path: Path):
+    """Its callee must never take half of it for all of it; and nobody knows how far it came."""
+    async with (
+        running_shop() as shop,
+        before(shop.address, tmp_path) as sidecar,
+        dialled(sidecar) as leaving,
+        dialled(sidecar) as staying,
+    ):
+        first = leaving.stream_unary(UPLOAD)(timeout=20)
+        await first.write(request_of(UPLOAD))
+        await eventually(shop.arrived.is_set)
+        second = staying.stream_unary(UPLOAD)(timeout=20)
+        await second.write(request_of(UPLOAD))
+        await asyncio.sleep(0.2)
+        first.cancel()
+        await eventually(lambda: shop.cancelled == 2)  # The other had opened its stream, and sent nothing on it.
+        with pytest.raises(aio.AioRpcError) as caught:
+            await second
+    assert ("sidecar-reply", "OUTCOME_UNKNOWN") in [tuple(entry) for entry in caught.value.trailing_metadata()]
+    assert (shop.uploads, len(shop.begun)) == (0, 1)
 
 
 async def test_when_all_who_wait_have_left_too_the_call_is_cancelled(tmp_path: Path):

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from sidecar.stores.memory import MemoryConversations
+import logging
+
+import pytest
+
+from sidecar.engine.state.claims import Claimed, Standing
+from sidecar.stores.memory import MemoryClaims, MemoryConversations
+from sidecar.testing import ManualClock
 
 
 async def test_at_the_limit_every_name_is_kept():
@@ -28,3 +34,76 @@ async def test_store_that_may_keep_nothing_still_answers():
     store = MemoryConversations(aliases_max=0)
     assert await store.name_conversation(["a"], "1") == "1"
     assert await store.name_conversation(["a"], "2") == "2"
+
+
+async def claim(claims: MemoryClaims, key: str, holder: str = "one") -> Claimed:
+    return await claims.claim(key, digest="d", holder=holder, lease_s=30, retain_s=3600)
+
+
+async def settled(claims: MemoryClaims, key: str, recording: bytes | None = b"answer") -> None:
+    await claims.complete(key, (await claim(claims, key)).token, recording)
+
+
+@pytest.mark.parametrize(("made", "kept"), [(1, 1), (2, 2), (3, 2), (10, 2)])
+async def test_past_the_limit_the_claim_settled_longest_ago_is_forgotten_and_that_is_said(
+    made: int, kept: int, caplog: pytest.LogCaptureFixture
+):
+    """N and N + 1: the key may run again, which an operator should know."""
+    claims = MemoryClaims(ManualClock(), claims_max=2)
+    for number in range(made):
+        await settled(claims, f"{number}")
+    with caplog.at_level(logging.CRITICAL):
+        newest = [await claim(claims, f"{number}", "two") for number in range(made - kept, made)]
+    assert [found.standing for found in newest] == [Standing.RECORDED] * kept
+    assert ("forgotten before its time" in caplog.text) is (made > kept)
+
+
+async def test_a_claim_that_is_held_outlives_those_that_are_settled():
+    """Its call is under way."""
+    claims = MemoryClaims(ManualClock(), claims_max=2)
+    await claim(claims, "held")
+    for number in range(5):
+        await settled(claims, f"{number}")
+    assert (await claim(claims, "held", "two")).standing is Standing.IN_FLIGHT
+
+
+async def test_where_all_are_held_the_oldest_makes_room():
+    """A limit is a limit."""
+    claims = MemoryClaims(ManualClock(), claims_max=2)
+    for key in ("a", "b", "c"):
+        await claim(claims, key)
+    assert (await claim(claims, "c", "two")).standing is Standing.IN_FLIGHT
+    assert (await claim(claims, "a", "two")).standing is Standing.NEW
+
+
+async def test_claims_that_may_keep_nothing_still_answer():
+    """Every claim is then the first one, or the last."""
+    claims = MemoryClaims(ManualClock(), claims_max=0)
+    assert (await claim(claims, "a")).standing is Standing.NEW
+    assert (await claim(claims, "b")).standing is Standing.NEW
+
+
+@pytest.mark.parametrize(("limit", "is_kept"), [(0, [False, False]), (11, [False, True]), (12, [True, True])])
+async def test_past_the_bytes_allowed_the_oldest_answer_is_dropped_and_its_key_stays_taken(
+    limit: int, is_kept: list[bool]
+):
+    """Nobody runs it again."""
+    claims = MemoryClaims(ManualClock(), recorded_bytes_max=limit)
+    for key in ("a", "b"):
+        await settled(claims, key)
+    found = [await claim(claims, key, "two") for key in ("a", "b")]
+    assert [each.standing for each in found] == [Standing.RECORDED] * 2
+    assert [each.recording is not None for each in found] == is_kept
+
+
+async def test_expired_claims_make_room_by_themselves():
+    """A process that lives for months does not grow."""
+    clock = ManualClock()
+    claims = MemoryClaims(clock)
+    for number in range(100):
+        await settled(claims, f"old {number}")
+    clock.advance(3601)
+    for number in range(100):
+        await settled(claims, f"new {number}")
+    assert len(claims._entries) == 100
+    assert claims._recorded_bytes == 600
