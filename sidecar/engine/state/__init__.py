@@ -7,7 +7,8 @@ on time by asking one clock. A store that does not answer raises StoreUnavailabl
 """
 
 from sidecar.engine.state.conversations import Conversations
+from sidecar.engine.state.pressure import Pressure
 from sidecar.engine.state.reach import Reach
 from sidecar.engine.state.store import Store
 
-__all__ = ["Conversations", "Reach", "Store"]
+__all__ = ["Conversations", "Pressure", "Reach", "Store"]

@@ -6,9 +6,10 @@ from sidecar.engine.ports import StoreReporter
 from sidecar.engine.state import Store
 from sidecar.stores.redis.conversations import RedisConversations
 from sidecar.stores.redis.link import LinkTls, RedisLink
+from sidecar.stores.redis.pressure import RedisPressure
 from sidecar.stores.redis.script import Script
 
-__all__ = ["LinkTls", "RedisConversations", "RedisLink", "Script", "open_redis", "redis_store"]
+__all__ = ["LinkTls", "RedisConversations", "RedisLink", "RedisPressure", "Script", "open_redis", "redis_store"]
 
 
 def open_redis(url: str, reporter: StoreReporter | None = None, tls: LinkTls | None = None) -> Store:
@@ -18,4 +19,10 @@ def open_redis(url: str, reporter: StoreReporter | None = None, tls: LinkTls | N
 
 def redis_store(link: RedisLink) -> Store:
     """The domains behind one link."""
-    return Store(kind="redis", conversations=RedisConversations(link), start=link.start, close=link.close)
+    return Store(
+        kind="redis",
+        conversations=RedisConversations(link),
+        pressure=RedisPressure(link),
+        start=link.start,
+        close=link.close,
+    )
