@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sidecar.checks.pressure import PressureCheck
 from sidecar.checks.quarantine import QuarantineCheck
 from sidecar.checks.spec import SpecCheck
 from sidecar.checks.verification import VerificationCheck
@@ -22,6 +23,7 @@ from sidecar.engine.finding import Action, Finding
 from sidecar.engine.lineage import LineageKeeper
 from sidecar.engine.pipeline import Engine
 from sidecar.engine.ports import Check, Clock, Reporter
+from sidecar.engine.state import Reach
 from sidecar.errors import ConfigError, Mistake, UpstreamError
 from sidecar.panel import VerifierPanel
 from sidecar.proxy.listener import Listener
@@ -30,12 +32,15 @@ from sidecar.proxy.reflection import reflect
 from sidecar.proxy.room import Room, RoomLimits
 from sidecar.proxy.upstream import Upstream
 from sidecar.spec_files import SpecSource
+from sidecar.stores.memory import open_memory
 from sidecar.system import RandomIds, SystemClock
+from sidecar.telemetry.breaker_gauge import BreakerGauge
 from sidecar.telemetry.log_reporter import LogReporter
 from sidecar.telemetry.methods import KnownMethods
 from sidecar.telemetry.metrics import MetricsReporter
 from sidecar.telemetry.metrics_server import MetricsServer
 from sidecar.telemetry.panel_metrics import PanelMetrics
+from sidecar.telemetry.pressure_metrics import PressureMetrics
 from sidecar.telemetry.sampling import build_sampler
 from sidecar.telemetry.span_record import limits_of
 from sidecar.telemetry.spans import SpanReporter
@@ -46,6 +51,7 @@ from sidecar.wiring import (
     lineage_settings,
     listen_settings,
     open_store,
+    pressure_settings,
     series_limit,
     server_of,
     tracing_settings,
@@ -96,7 +102,8 @@ class App:
         self._specs = SpecSource(config.specs, on_reload=self._specs_reloaded, verifiers=verifiers)
         self._spans = self._span_reporter(environ)
         self._logs = LogReporter(clock=clock, exchanges=config.log.exchanges)
-        self._panel_metrics = PanelMetrics(self.metrics.registry, verifiers, series_limit(config))
+        self._breakers = BreakerGauge(self.metrics.registry)
+        self._panel_metrics = PanelMetrics(self.metrics.registry, verifiers, series_limit(config), self._breakers)
         self._panel = VerifierPanel(verifier_settings(config), clock=clock, reporter=self._panel_metrics)
         self.quarantine = QuarantineCheck(
             clock, cooldown_s=config.quarantine.cooldown_s, fail_open=self.metrics.fail_open
@@ -114,7 +121,7 @@ class App:
             clock=clock,
             lineage=lineage,
             specs=self._specs,
-            checks=[*self._checks_in_order(), *checks],
+            checks=[*self._checks_in_order(clock), *checks],
             reporters=[self.metrics, self._spans, self._logs, *reporters],
         )
         self._metrics_server: MetricsServer | None = None
@@ -227,11 +234,12 @@ class App:
         self.metrics.specs_reloaded(outcome)
         log.log(logging.INFO if outcome == "loaded" else logging.ERROR, "specs %s: %s", outcome, detail)
 
-    def _checks_in_order(self) -> list[Check]:
+    def _checks_in_order(self, clock: Clock) -> list[Check]:
         """Every check, in the order in which they are asked. The first enforced finding decides what a caller is told.
 
         Quarantine comes first: an edge that is held back needs no other check to say so. Then the contract: what breaks
         it is malformed, and no later check should judge, claim or charge for it.
+        Pressure comes once it is known that a call has to be made, and before anything is paid for it.
         Verifiers come last, because asking them costs the most.
         """
         verification = VerificationCheck(
@@ -242,7 +250,21 @@ class App:
             engines_compared=self._panel_metrics.engines_compared,
             quarantine=self.quarantine,
         )
-        return [self.quarantine, SpecCheck(), verification]
+        return [self.quarantine, SpecCheck(), self._pressure(clock), verification]
+
+    def _pressure(self, clock: Clock) -> PressureCheck:
+        """What a sidecar counts for itself, and what stands in for the fleet's counts, is in this process's memory."""
+        settings, local = pressure_settings(self.config), open_memory(clock).pressure
+        callees = {route.callee for route in self.config.routes} if settings.breaker else set[str]()
+        return PressureCheck(
+            settings,
+            clock=clock,
+            shared=Reach(
+                self._store.pressure, local, told=lambda: self.metrics.fail_open(PressureCheck.name, "store_away")
+            ),
+            local=local,
+            reporter=PressureMetrics(self.metrics.registry, self._breakers, callees, series_limit(self.config)),
+        )
 
     def _answers_once(self, exchange: Exchange) -> bool:
         method = self.descriptors[exchange.route.name].method(exchange.method)

@@ -15,7 +15,7 @@ from sidecar.engine.exchange import Mode
 from sidecar.units import RATE_FORM, BadValue, count, one_of, parse_rate, ratio, seconds, text_of
 
 BREAKING_CODES = ("UNAVAILABLE", "INTERNAL", "UNKNOWN")
-"""What an agent that is gone or that crashes answers with. A deadline is the caller's, so its passing proves nothing."""
+"""What an agent answers with that is gone or crashes. A deadline is its caller's, so its passing proves nothing."""
 
 CODES = (
     *("CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS"),
@@ -67,11 +67,6 @@ class Limit(Section):
     @property
     def burst_or_default(self) -> int:
         return self.burst or max(1, math.ceil(self.rate_per_s or 0))
-
-    @property
-    def key(self) -> str:
-        """What tells limits apart, here and in the shared store."""
-        return f"{self.caller} {self.callee} {self.method}"
 
 
 class Retries(Section):
@@ -158,7 +153,7 @@ class Pressure(Section):
 
 def twins(limits: tuple[Limit, ...]) -> Iterator[Clash]:
     """Two entries for the same calls would be one in the store, with two sizes."""
-    keys = [(limit.key, limit.scope) for limit in limits]
+    keys = [(limit.caller, limit.callee, limit.method, limit.scope) for limit in limits]
     for index, key in enumerate(keys):
         if (first := keys.index(key)) != index:
             yield (index, "callee"), f"the calls of entry {first} again", "one entry for them, or other calls"

@@ -26,7 +26,7 @@ REPLAYED = "REPLAYED"
 """Value of that trailer on an answer from the record: all else in it is the callee's, byte for byte."""
 
 RETRY_DELAY_S = 0.5
-"""Middle of the delay told in RetryInfo; each caller is told another, so that they do not return as one herd."""
+"""Middle of the delay told in RetryInfo where nobody knows a better one."""
 
 CODES = {code.name: code for code in grpc.StatusCode}
 
@@ -56,7 +56,7 @@ def replay_trailers() -> tuple[tuple[str, str], ...]:
 
 def details_of(exchange: Exchange, reject: Reject, retry: Retry) -> list[any_pb2.Any]:
     details = [packed(error_info(exchange, reject))]
-    if retry is Retry.AFTER_DELAY:
+    if retry is Retry.AFTER_DELAY or (retry is Retry.YES and reject.retry_delay_s is not None):
         details.append(packed(error_details_pb2.RetryInfo(retry_delay=jittered(reject.retry_delay_s))))
     return details
 
@@ -71,8 +71,13 @@ def error_info(exchange: Exchange, reject: Reject) -> error_details_pb2.ErrorInf
 
 
 def jittered(delay_s: float | None) -> duration_pb2.Duration:
-    """The delay, spread by half to each side."""
-    spread_s = (delay_s or RETRY_DELAY_S) * random.uniform(0.5, 1.5)  # noqa: S311 - a spread, not a secret
+    """Another delay for each caller, so that they do not return as one herd.
+
+    Never less than `delay_s` and up to half more; where nobody knows, half a second spread by half to each side.
+    """
+    least_s = RETRY_DELAY_S / 2 if delay_s is None else delay_s
+    most_s = RETRY_DELAY_S * 1.5 if delay_s is None else delay_s * 1.5
+    spread_s = random.uniform(least_s, most_s)  # noqa: S311 - a spread, not a secret
     return duration_pb2.Duration(seconds=int(spread_s), nanos=int(spread_s % 1 * 1e9))
 
 

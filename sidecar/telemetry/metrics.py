@@ -113,7 +113,7 @@ class MetricsReporter:
         ).add()
         if finding.severity is Severity.INTERNAL and isinstance(exchange.decision, Forward):
             self.fail_open(finding.check, finding.rule)
-        if finding.reason is Reason.OVERLOADED and action is Action.REJECTED:
+        if action is Action.REJECTED and (finding.reason is Reason.OVERLOADED or is_breakers(finding)):
             self.shed(exchange.callee, finding.rule)
 
     def exchange_ended(self, outcome: Outcome) -> None:
@@ -145,7 +145,7 @@ class MetricsReporter:
         self._reloads.series(outcome).add()
 
     def shed(self, callee: str, reason: str) -> None:
-        """Called here for OVERLOADED refusals of an exchange; by others only for calls that never became one."""
+        """Called here for an exchange that is asked to come back; by others for calls that never became one."""
         self.sheds.series(callee, reason).add()
 
     def fail_open(self, check: str, reason: str) -> None:
@@ -224,3 +224,8 @@ class MetricsReporter:
         family = HistogramFamily(metric, self._series_limit)
         self.registry.register(family)
         return family
+
+
+def is_breakers(finding: Finding) -> bool:
+    """Whether a circuit breaker refused: its reason is that of a callee that cannot be reached."""
+    return (finding.check, finding.rule) == ("pressure", "breaker")
