@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -84,12 +85,21 @@ class Line:
         self.fell_back += 1
 
     async def begin(
-        self, document: Any = "q", *, caller: str = "planner", metadata: Metadata = (), streams: bool = False
+        self,
+        document: Any = "q",
+        *,
+        caller: str = "planner",
+        metadata: Metadata = (),
+        streams: bool = False,
+        path: tuple[str, ...] = (),
     ) -> Exchange:
         """A call with its one request, dispatched where nothing refuses it."""
         route = Route("inbound", Side.INBOUND, caller, self._callee, self._mode, self._guarding)
         message = request(document)
         exchange = await self.engine.start(Arrival(route, METHOD, metadata, first=None if streams else message))
+        if path:
+            # What a trusted lineage entry would have said.
+            exchange.lineage = replace(exchange.lineage, path=path)
         if isinstance(exchange.decision, Forward):
             await self.engine.message(exchange, message)
         if isinstance(exchange.decision, Forward):

@@ -11,6 +11,7 @@ from sidecar.engine.specs import compile_spec
 from sidecar.engine.state.pressure import Rate, RetryBudget
 from sidecar.errors import Reason, StoreUnavailable
 from sidecar.stores.memory import MemoryPressure
+from sidecar.testing import ManualClock
 from tests.checks.pressure_line import Line, is_refused, only, rules
 
 
@@ -163,9 +164,8 @@ class Away(MemoryPressure):
 
 def away_line(consistency: str, mode: Mode = Mode.ENFORCE) -> Line:
     spec = compile_spec({"spec": "w/v1", "match": {}, "consistency": consistency}, base_uri="file:///w.yaml")
-    line = Line(limited(concurrency=1, scope="fleet", mode=mode), specs=(spec,))
-    line = Line(limited(concurrency=1, scope="fleet", mode=mode), specs=(spec,), shared=Away(line.clock))
-    return line
+    limits = limited(concurrency=1, scope="fleet", mode=mode)
+    return Line(limits, specs=(spec,), shared=Away(ManualClock()))
 
 
 async def test_without_the_shared_store_this_process_counts_for_itself():

@@ -40,7 +40,8 @@ class Graph:
         self._served = {agent: line[: bounds[agent]] for agent, line in lines.items()}
         self._in_line = {wait.exchange_id for agent, line in lines.items() for wait in line[bounds[agent] :]}
         self._caused = {wait.exchange_id: caused_by(wait, chains[wait.conversation]) for wait in waits}
-        self._alike = Counter((wait.conversation, wait.path) for wait in waits)
+        served = (wait for wait in waits if not self.is_in_line(wait))
+        self._alike = Counter((wait.conversation, wait.path) for wait in served)
         self.stuck = self._reduced()
 
     def blockers(self, wait: Wait) -> list[Wait]:
@@ -52,10 +53,7 @@ class Graph:
 
     def is_ambiguous(self, wait: Wait) -> bool:
         """Whether another call of the same chain is at the same agent, so that either may have caused what follows."""
-        if self.is_in_line(wait):
-            return False
-        stuck = sum(cause.exchange_id in self.stuck for cause in self._caused[wait.exchange_id])
-        return self._alike[wait.conversation, wait.path] > stuck
+        return not self.is_in_line(wait) and self._alike[wait.conversation, wait.path] > 1
 
     def _reduced(self) -> set[str]:
         """Ids of those left when everything that can go on has gone."""
