@@ -88,6 +88,12 @@ def test_whoever_comes_after_a_deadlock_closes_none():
     assert closed(ONE, "c1:a", "c1:a>b", "c1:a>b>a", "c2:a", "c3:b") is None
 
 
+def test_an_older_wait_that_is_asked_again_tells_nothing():
+    """Both sidecars of an exchange may tell the store of it; the cycle was told by its last wait."""
+    told = waits("c1:a", "c1:a>b", "c1:a>b>a")
+    assert [deadlock_closed_by(f"{number}", told, ONE) is not None for number in range(3)] == [False, False, True]
+
+
 def test_two_calls_of_one_chain_side_by_side_leave_a_doubt():
     """Either of them may have made the call that waits."""
     deadlock = closed({"a": 2, "b": 9}, "c1:a", "c1:a", "c1:a>b", "c1:a>b>a")

@@ -173,7 +173,7 @@ class PressureCheck:
             return None
         held.wait = wait = Wait(lineage.exchange_id, lineage.conversation, (*lineage.path[:-1], exchange.callee))
         waits = await self._holdings.wait(exchange, wait, terms)
-        deadlock = deadlock_closed_by(wait.exchange_id, waits, terms.serves) if waits else None
+        deadlock = deadlock_closed_by(wait.exchange_id, waits, terms.serves)
         return findings.deadlocked(exchange, deadlock, terms, self._delay_s(exchange)) if deadlock else None
 
     async def _spend(self, exchange: Exchange, held: Held) -> Finding | None:

@@ -76,14 +76,19 @@ def caused_by(wait: Wait, chain: Sequence[Wait]) -> list[Wait]:
 
 
 def deadlock_closed_by(newest: str, waits: Sequence[Wait], serves: Mapping[str, int]) -> Deadlock | None:
-    """The deadlock that exists with the exchange `newest` and not without it; None where it only joins one, or none."""
+    """The deadlock that exists with the exchange `newest` and not without it; None where it only joins one, or none.
+
+    Of the waits in a cycle the last one tells: an older one that is asked again finds a cycle that was told already.
+    """
+    if not waits or waits[-1].exchange_id != newest:
+        return None
     graph = Graph(waits, serves)
     if newest not in graph.stuck:
         return None
     before = Graph([wait for wait in waits if wait.exchange_id != newest], serves)
     if len(graph.stuck) <= len(before.stuck) + 1:
         return None
-    cycle = cycle_through(graph, next(wait for wait in waits if wait.exchange_id == newest))
+    cycle = cycle_through(graph, waits[-1])
     stuck = [wait for wait in waits if wait.exchange_id in graph.stuck]
     return Deadlock(agents_of(cycle), not any(graph.is_ambiguous(wait) for wait in stuck))
 

@@ -3,7 +3,7 @@
 Retries are synchronised when almost all of them fall into one quarter of a second, although whoever comes back after a
 delay of its own would be spread over seconds. So the first retry opens a watch of two seconds, and when that is over
 its fullest quarter of a second is compared with the whole, and with the watch just before it. Ten retries that come
-independently of each other, evenly over two seconds, look like a herd fewer than once in 2,000 times; more of them less.
+independently of each other, evenly over two seconds, look like a herd fewer than once in 2,000 times.
 """
 
 from __future__ import annotations
