@@ -146,10 +146,6 @@ class Pressure(Section):
             raise BadValues(mistakes)
         return limits
 
-    @property
-    def asks_for_something(self) -> bool:
-        return bool(self.limits or self.retries or self.breaker or self.deadlocks.agents)
-
 
 def twins(limits: tuple[Limit, ...]) -> Iterator[Clash]:
     """Two entries for the same calls would be one in the store, with two sizes."""

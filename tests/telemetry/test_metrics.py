@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,15 @@ def test_a_refusal_for_want_of_room_is_shed(reporter: MetricsReporter) -> None:
     reporter.finding_made(story.exchange(), complaint, Action.OBSERVED)
     reporter.finding_made(story.exchange(), complaint, Action.REJECTED)
     assert value(reporter, "shed_total", callee="researcher", reason="streams") == 1
+
+
+def test_a_call_that_a_breaker_refused_is_shed_too(reporter: MetricsReporter) -> None:
+    """Its reason says that the callee cannot be reached; a refusal for that alone is not pressure."""
+    for check, rule in (("pressure", "breaker"), ("proxy", "connect")):
+        complaint = replace(story.finding(rule, reason=Reason.UPSTREAM_UNREACHABLE), check=check)
+        reporter.finding_made(story.exchange(), complaint, Action.REJECTED)
+    assert value(reporter, "shed_total", callee="researcher", reason="breaker") == 1
+    assert value(reporter, "shed_total", callee="researcher", reason="connect") is None
 
 
 def test_every_exchange_says_how_it_was_joined(reporter: MetricsReporter) -> None:
