@@ -76,8 +76,8 @@ class Retries(Section):
     """Retries allowed per call from one caller to one callee."""
     minimum: Annotated[int, count(0, 100_000)] = 3
     """Retries allowed in a window however few calls there were."""
-    window_s: Annotated[float, seconds("1s", "1h")] = Field(default=10.0, alias="window")
-    """Seconds over which calls and retries are counted."""
+    window_s: Annotated[float, seconds("1s", "1m")] = Field(default=10.0, alias="window")
+    """Seconds over which calls and retries are counted. Each is remembered that long, so it is short."""
     scope: Scope = "sidecar"
     """Who shares the budget: this sidecar alone, or every sidecar with the same store."""
     mode: Mode | None = None

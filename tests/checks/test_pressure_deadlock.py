@@ -244,3 +244,14 @@ async def test_agents_without_a_bound_are_not_told_to_the_store():
     line = Line(TERMS, shared=shared, callee="anybody")
     await line.begin("work")
     assert await shared.wait(Wait("next", "c", ("planner",)), 0, 30) == (Wait("next", "c", ("planner",)),)
+
+
+async def test_a_doubtful_deadlock_is_a_warning_and_never_refuses():
+    """Two calls of one chain are at planner, which serves two; either may have asked for the third."""
+    line = Line(PressureSettings(deadlocks=DeadlockTerms({"planner": 2}, Mode.ENFORCE)), callee="planner")
+    for number in range(2):
+        await line.begin(number, metadata=trace("1"))
+    call = await line.begin("back", metadata=trace("1"), path=("planner", "writer", "planner"))
+    assert not is_refused(call)
+    assert (only(call).rule, only(call).severity, only(call).reason) == ("deadlock", Severity.WARNING, None)
+    assert only(call).message.startswith("agents may wait for each other for ever")

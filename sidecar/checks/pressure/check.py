@@ -38,6 +38,9 @@ from sidecar.engine.state.pressure import Wait
 EDGES_MAX: Final = 4_096
 """Edges whose limits are remembered. Callers invent method names, so the memory is bounded."""
 
+METHOD_MAX_CHARS: Final = 256
+"""Longest method name that is remembered."""
+
 
 @dataclass(slots=True, eq=False)
 class Held:
@@ -81,7 +84,7 @@ class PressureCheck:
         self._flights = Flights()
         self._breakers = Breakers(clock, settings.breaker, reporter) if settings.breaker else None
         self._held: dict[Exchange, Held] = {}
-        self._limits = lru_cache(EDGES_MAX)(self._limits_of)
+        self._remembered = lru_cache(EDGES_MAX)(self._covering)
         self._looks_here = tuple(self._looks())
         self._looks_elsewhere = (self._break,) if self._breakers else ()
 
@@ -132,11 +135,14 @@ class PressureCheck:
             self._flights.end(held.flight, status, held.answer)
         if held.ticket is not None and self._breakers is not None:
             self._breakers.settle(held.ticket, exchange, status, held.answer)
-        verbs = [self._holdings.leave(exchange, limit) for limit in held.rooms]
+        for limit in held.rooms:
+            if limit.scope == "sidecar":
+                await self._holdings.leave(exchange, limit)
+        far = [self._holdings.leave(exchange, limit) for limit in held.rooms if limit.scope == "fleet"]
         if held.wait is not None:
-            verbs.append(self._holdings.done(exchange, held.wait))
-        if verbs:
-            await asyncio.gather(*verbs)
+            far.append(self._holdings.done(exchange, held.wait))
+        if far:
+            await asyncio.gather(*far)
 
     # The look, once a call.
 
@@ -155,7 +161,7 @@ class PressureCheck:
         for look in looks:
             if finding := await look(exchange, held):
                 said.append(finding)
-                if policy.is_enforced(exchange, finding):
+                if finding.reason is not None and policy.is_enforced(exchange, finding):
                     break
         return said or None
 
@@ -184,7 +190,7 @@ class PressureCheck:
         return findings.budget_is_spent(exchange, terms, self._delay_s(exchange))
 
     async def _enter(self, exchange: Exchange, held: Held) -> Finding | None:
-        for limit in self._limits(exchange.caller, exchange.callee, exchange.method):
+        for limit in self._limits(exchange):
             if limit.concurrency is not None:
                 held.rooms.append(limit)
                 if not await self._holdings.enter(exchange, limit):
@@ -193,12 +199,16 @@ class PressureCheck:
         return None
 
     async def _take(self, exchange: Exchange, held: Held) -> Finding | None:  # noqa: ARG002 - one of several looks
-        for limit in self._limits(exchange.caller, exchange.callee, exchange.method):
+        for limit in self._limits(exchange):
             if limit.rate is not None and (wait_s := await self._holdings.take(exchange, limit)):
                 return findings.bucket_is_empty(exchange, limit, self._delay_s(exchange, wait_s))
         return None
 
-    def _limits_of(self, caller: str, callee: str, method: str) -> tuple[Limit, ...]:
+    def _limits(self, exchange: Exchange) -> tuple[Limit, ...]:
+        find = self._remembered if len(exchange.method) <= METHOD_MAX_CHARS else self._covering
+        return find(exchange.caller, exchange.callee, exchange.method)
+
+    def _covering(self, caller: str, callee: str, method: str) -> tuple[Limit, ...]:
         return tuple(limit for limit in self._settings.limits if limit.covers(caller, callee, method))
 
     def _delay_s(self, exchange: Exchange, least_s: float = 0.0) -> float:
@@ -224,7 +234,7 @@ class PressureCheck:
                 return True
             if landed is Landing.ALONE:
                 return False
-        held.flight = self._flights.begin(key, terms)
+        held.flight = self._flights.begin(key, terms, is_shared=policy.is_enforced(exchange, finding))
         self._held[exchange] = held
         return False
 

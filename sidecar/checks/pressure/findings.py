@@ -65,7 +65,7 @@ def callee_is_broken(exchange: Exchange, terms: BreakerTerms, delay_s: float) ->
 
 
 def deadlocked(exchange: Exchange, deadlock: Deadlock, terms: DeadlockTerms, delay_s: float) -> Finding:
-    """An error only where it is certain which call waits for which."""
+    """An error, and a refusal where that is asked for, only where it is certain which call waits for which."""
     way = " > ".join(deadlock.agents)
     doubt = "" if deadlock.is_certain else "may "
     sentence = f"{doubt}wait for each other for ever, since each serves no more calls at once: {way}"
@@ -75,7 +75,7 @@ def deadlocked(exchange: Exchange, deadlock: Deadlock, terms: DeadlockTerms, del
         rule="deadlock",
         severity=Severity.ERROR if deadlock.is_certain else Severity.WARNING,
         message=f"agents {sentence}",
-        reason=Reason.OVERLOADED,
+        reason=Reason.OVERLOADED if deadlock.is_certain else None,
         mode=below(exchange, terms.mode),
         spec=spec.name if spec else "",
         evidence={"agents": way, "certain": "yes" if deadlock.is_certain else "no"},

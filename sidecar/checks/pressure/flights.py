@@ -55,6 +55,8 @@ class Flight:
     size_bytes: int = 0
     has_landed: bool = False
     across_callers: bool = False
+    is_shared: bool = True
+    """Whether anybody may wait for it: in observe it is only known to be under way, and nothing of it is kept."""
 
 
 class Flights:
@@ -67,11 +69,11 @@ class Flights:
     def find(self, key: bytes) -> Flight | None:
         return self._flights.get(key)
 
-    def begin(self, key: bytes, terms: ReadTerms) -> Flight | None:
+    def begin(self, key: bytes, terms: ReadTerms, *, is_shared: bool = True) -> Flight | None:
         """The flight that its caller now leads; None where there are too many to keep."""
         if len(self._flights) >= FLIGHTS_MAX:
             return None
-        flight = self._flights[key] = Flight(key, across_callers=terms.across_callers)
+        flight = self._flights[key] = Flight(key, across_callers=terms.across_callers, is_shared=is_shared)
         return flight
 
     async def join(self, flight: Flight) -> Recording | Landing:
@@ -88,7 +90,7 @@ class Flights:
 
     def record(self, flight: Flight, message: Message) -> None:
         """A part of the answer, as the callee sent it."""
-        if flight.has_landed:
+        if flight.has_landed or not flight.is_shared:
             return
         flight.payloads.append(message.payload)
         flight.size_bytes += message.size_bytes
