@@ -105,11 +105,12 @@ async def test_a_probe_that_takes_for_ever_does_not_hold_the_breaker_open():
 async def test_what_began_before_it_opened_neither_closes_nor_prolongs():
     """Those calls tell of the time before."""
     at = line()
-    early = [await at.begin(f"early-{number}") for number in range(2)]
+    early = [await at.begin(f"early-{number}") for number in range(5)]
     await fail(at, 3)
     at.clock.advance(9)
     await at.answer(early[0])
-    await at.answer(early[1], "UNAVAILABLE")
+    for call in early[1:]:
+        await at.answer(call, "UNAVAILABLE")
     assert is_refused(await at.call("still open"))
     at.clock.advance(1)
     assert not is_refused(await at.call("probe"))
@@ -182,6 +183,17 @@ async def test_in_observe_it_watches_and_lets_everybody_pass():
     assert at.told.breakers == [("writer", True)]
     at.clock.advance(10)
     await at.call("probe")
+    assert at.told.breakers == [("writer", True), ("writer", False)]
+
+
+async def test_in_observe_calls_that_would_have_been_spared_decide_nothing():
+    """They fail on, as they would not have been made; only the probe says when the callee is well."""
+    at = line(mode=Mode.OBSERVE)
+    await fail(at, 3)
+    at.clock.advance(5)
+    await fail(at, 6)
+    at.clock.advance(5)
+    assert rules(await at.call("probe")) == []
     assert at.told.breakers == [("writer", True), ("writer", False)]
 
 

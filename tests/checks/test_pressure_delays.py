@@ -7,7 +7,7 @@ from statistics import mean, pstdev
 
 import pytest
 from google.rpc import error_details_pb2, status_pb2
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.checks.pressure import Limit, PressureSettings
@@ -193,6 +193,7 @@ def herds_in(moments: list[float]) -> int:
 
 
 @given(seed=st.integers(0, 10_000), retries=st.integers(20, 400), spread_s=st.floats(2, 30))
+@settings(deadline=None)
 def test_retries_spread_by_jitter_are_no_herd(seed: int, retries: int, spread_s: float):
     """Evenly over two seconds or more, in whatever number: callers with delays of their own."""
     random = Random(seed)
@@ -200,6 +201,7 @@ def test_retries_spread_by_jitter_are_no_herd(seed: int, retries: int, spread_s:
 
 
 @given(seed=st.integers(0, 10_000), per_s=st.floats(1, 300))
+@settings(deadline=None, max_examples=40)
 def test_a_steady_flow_of_retries_is_no_herd(seed: int, per_s: float):
     """An outage under load is bad enough; it is no synchronised one."""
     random, moments, now = Random(seed), list[float](), 0.0
@@ -215,6 +217,7 @@ def test_a_steady_flow_of_retries_is_no_herd(seed: int, per_s: float):
     blur_s=st.floats(0, 0.2),
     before_s=st.floats(0.1, 600),
 )
+@settings(deadline=None)
 def test_a_herd_is_seen_whatever_its_size(seed: int, size: int, blur_s: float, before_s: float):
     """One stray in twenty beside it, up to two seconds earlier, hides it no more than the blur of a network does."""
     random = Random(seed)

@@ -195,6 +195,20 @@ async def test_a_flight_has_so_many_waiters_and_not_one_more(
     await asyncio.gather(*tasks)
 
 
+async def test_a_waiter_that_left_makes_room_for_another(line: Line, monkeypatch: pytest.MonkeyPatch):
+    """Else impatient callers would use up the waiting room of a slow read."""
+    monkeypatch.setattr(flights, "WAITERS_MAX", 1)
+    leader = await line.begin()
+    leaving = await under_way(line.begin())
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    staying = await under_way(line.begin())
+    assert is_waiting(staying)
+    await line.answer(leader)
+    await staying
+
+
 @pytest.mark.parametrize(("size_bytes", "is_shared"), [(1 << 20, True), ((1 << 20) + 1, False)])
 async def test_an_answer_that_is_too_large_is_not_shared(line: Line, size_bytes: int, is_shared: bool):
     """A megabyte is; with one byte more the waiters go on alone as soon as that is known."""

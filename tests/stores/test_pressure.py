@@ -191,6 +191,30 @@ async def test_a_call_and_a_retry_count_once(pressure: Pressure):
     assert await pressure.spend_retry("e", "other", budget) is False
 
 
+async def test_a_call_told_twice_counts_from_the_first_time(place: Place):
+    """The second sidecar of an exchange, or a verb asked again, earns nothing more and no longer."""
+    pressure, budget = place.store.pressure, RetryBudget(1.0, 0, 10)
+    await pressure.note_call("e", "call", 10)
+    place.advance(6)
+    await pressure.note_call("e", "call", 10)
+    await pressure.note_call("f", "call", 10)
+    place.advance(1)
+    await pressure.note_call("f", "call", 10)
+    assert [await pressure.spend_retry("f", f"{number}", budget) for number in range(2)] == [True, False]
+    place.advance(4)
+    assert await pressure.spend_retry("e", "late", budget) is False
+
+
+@pytest.mark.parametrize("ratio", [0.29, 0.57, 0.07])
+async def test_a_share_that_binary_cannot_write_is_kept_exactly(pressure: Pressure, ratio: float):
+    """0.29 of a hundred calls are 29 retries, although 0.29 * 100 is a little less in binary."""
+    for number in range(100):
+        await pressure.note_call("e", f"call-{number}", 10)
+    budget = RetryBudget(ratio, 0, 10)
+    spent = [await pressure.spend_retry("e", f"{number}", budget) for number in range(101)]
+    assert sum(spent) == round(100 * ratio)
+
+
 async def test_calls_and_retries_leave_the_window(place: Place):
     """What was earned and what was spent is forgotten after the same time."""
     pressure = place.store.pressure
