@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -240,6 +241,62 @@ async def test_the_same_call_in_observe_is_served_and_counted():
         assert 'action="observed"' in found
         assert found.endswith(" 8.0")
         assert await scraped(sidecar, "shed_total") == []
+
+
+def retrying(*codes: str) -> list[tuple[str, Any]]:
+    """A channel whose gRPC retries by itself, at once and up to five times."""
+    policy = {
+        "maxAttempts": 5,
+        "initialBackoff": "0.01s",
+        "maxBackoff": "0.01s",
+        "backoffMultiplier": 1,
+        "retryableStatusCodes": list(codes),
+    }
+    return [("grpc.service_config", json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": policy}]}))]
+
+
+async def test_grpcs_own_retries_wait_as_long_as_they_are_told():
+    """Its policy says 10 ms, the refusal says at least two seconds: one retry, and it finds its token."""
+
+    async def echo(payload: bytes, context: Any) -> bytes:
+        return payload
+
+    agent = Agent(echo)
+    async with (
+        serving(agent) as upstream,
+        running_sidecar(upstream, mode="enforce", pressure=limits(rate="30/m", burst=1)) as sidecar,
+        aio.insecure_channel(sidecar.address, options=retrying("RESOURCE_EXHAUSTED")) as channel,
+    ):
+        ask = channel.unary_unary(ASK)
+        assert await told(ask(b"first", timeout=5)) == "OK"
+        began_s = asyncio.get_running_loop().time()
+        assert await told(ask(b"second", timeout=10)) == "OK"
+        assert asyncio.get_running_loop().time() - began_s >= 1.9
+        assert [outcome.status.code for outcome in sidecar.outcomes] == ["OK", "RESOURCE_EXHAUSTED", "OK"]
+        assert await scraped(sidecar, "retries_total") == [
+            'sidecar_retries_total{callee="callee",caller="_unknown"} 1.0'
+        ]
+
+
+async def test_a_storm_of_grpcs_own_retries_ends_at_its_budget():
+    """Ten calls that would be sent five times each reach a failing agent ten times, and twice more."""
+
+    async def fail(payload: bytes, context: Any) -> bytes:
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "no")
+        raise AssertionError
+
+    agent = Agent(fail)
+    retries = {"ratio": 0, "minimum": 2}
+    async with (
+        serving(agent) as upstream,
+        running_sidecar(upstream, mode="enforce", pressure={"retries": retries}) as sidecar,
+        aio.insecure_channel(sidecar.address, options=retrying("UNAVAILABLE")) as channel,
+    ):
+        ask = channel.unary_unary(ASK)
+        codes = await asyncio.gather(*(told(ask(f"{number}".encode(), timeout=10)) for number in range(10)))
+        assert agent.calls == 12
+        assert codes.count("RESOURCE_EXHAUSTED") == 10
+        assert await scraped(sidecar, "shed_total") == ['sidecar_shed_total{callee="callee",reason="retries"} 10.0']
 
 
 # Reads.
