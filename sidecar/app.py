@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sidecar.checks.idempotency import IdempotencyCheck
+from sidecar.checks.pressure import PressureCheck
 from sidecar.checks.quarantine import QuarantineCheck
 from sidecar.checks.spec import SpecCheck
 from sidecar.checks.verification import VerificationCheck
@@ -23,6 +24,7 @@ from sidecar.engine.finding import Action, Finding
 from sidecar.engine.lineage import LineageKeeper
 from sidecar.engine.pipeline import Engine
 from sidecar.engine.ports import Check, Clock, Reporter
+from sidecar.engine.state import Reach
 from sidecar.errors import ConfigError, Mistake, UpstreamError
 from sidecar.panel import VerifierPanel
 from sidecar.proxy.listener import Listener
@@ -31,13 +33,16 @@ from sidecar.proxy.reflection import reflect
 from sidecar.proxy.room import Room, RoomLimits
 from sidecar.proxy.upstream import Upstream
 from sidecar.spec_files import SpecSource
+from sidecar.stores.memory import open_memory
 from sidecar.system import RandomIds, SystemClock
+from sidecar.telemetry.breaker_gauge import BreakerGauge
 from sidecar.telemetry.duplicate_metrics import DuplicateMetrics
 from sidecar.telemetry.log_reporter import LogReporter
 from sidecar.telemetry.methods import KnownMethods
 from sidecar.telemetry.metrics import MetricsReporter
 from sidecar.telemetry.metrics_server import MetricsServer
 from sidecar.telemetry.panel_metrics import PanelMetrics
+from sidecar.telemetry.pressure_metrics import PressureMetrics
 from sidecar.telemetry.sampling import build_sampler
 from sidecar.telemetry.span_record import limits_of
 from sidecar.telemetry.spans import SpanReporter
@@ -49,6 +54,7 @@ from sidecar.wiring import (
     lineage_settings,
     listen_settings,
     open_store,
+    pressure_settings,
     reach_of,
     series_limit,
     server_of,
@@ -100,7 +106,8 @@ class App:
         self._specs = SpecSource(config.specs, on_reload=self._specs_reloaded, verifiers=verifiers)
         self._spans = self._span_reporter(environ)
         self._logs = LogReporter(clock=clock, exchanges=config.log.exchanges)
-        self._panel_metrics = PanelMetrics(self.metrics.registry, verifiers, series_limit(config))
+        self._breakers = BreakerGauge(self.metrics.registry)
+        self._panel_metrics = PanelMetrics(self.metrics.registry, verifiers, series_limit(config), self._breakers)
         self._panel = VerifierPanel(verifier_settings(config), clock=clock, reporter=self._panel_metrics)
         self.quarantine = QuarantineCheck(
             clock, cooldown_s=config.quarantine.cooldown_s, fail_open=self.metrics.fail_open
@@ -237,6 +244,7 @@ class App:
         Quarantine comes first: an edge that is held back needs no other check to say so. Then the contract: what breaks
         it is malformed, and no later check should judge, claim or charge for it.
         Duplicates are told next: what is answered from the record must not be counted, charged or judged again.
+        Pressure comes once it is known that a call has to be made, and before anything is paid for it.
         Verifiers come last, because asking them costs the most.
         """
         verification = VerificationCheck(
@@ -247,7 +255,7 @@ class App:
             engines_compared=self._panel_metrics.engines_compared,
             quarantine=self.quarantine,
         )
-        return [self.quarantine, SpecCheck(), self._idempotency(clock), verification]
+        return [self.quarantine, SpecCheck(), self._idempotency(clock), self._pressure(clock), verification]
 
     def _idempotency(self, clock: Clock) -> IdempotencyCheck:
         return IdempotencyCheck(
@@ -260,6 +268,20 @@ class App:
 
     def _fail_open(self, check: str) -> Callable[[], None]:
         return lambda: self.metrics.fail_open(check, "store_away")
+
+    def _pressure(self, clock: Clock) -> PressureCheck:
+        """What a sidecar counts for itself, and what stands in for the fleet's counts, is in this process's memory."""
+        settings, local = pressure_settings(self.config), open_memory(clock).pressure
+        callees = {route.callee for route in self.config.routes} if settings.breaker else set[str]()
+        return PressureCheck(
+            settings,
+            clock=clock,
+            shared=Reach(
+                self._store.pressure, local, told=lambda: self.metrics.fail_open(PressureCheck.name, "store_away")
+            ),
+            local=local,
+            reporter=PressureMetrics(self._breakers, callees),
+        )
 
     def _answers_once(self, exchange: Exchange) -> bool:
         method = self.descriptors[exchange.route.name].method(exchange.method)

@@ -42,11 +42,15 @@ UNIX_PATH_BYTES = 107
 _NUMBER = r"([0-9]{1,12}(?:\.[0-9]{1,9})?)"
 _DURATION = re.compile("".join(rf"(?:{_NUMBER}{unit})?" for unit in DURATION_UNITS_MS))
 _SIZE = re.compile(rf"{_NUMBER} ?({'|'.join(SIZE_UNITS_BYTES)})")
+_RATE = re.compile(rf"{_NUMBER}/([smh])")
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 _NUMERIC_HOST = re.compile(r"[0-9.]+")
 
 DURATION_FORM = "a number with its unit: 500ms, 30s, 10m, 1h30m, 7d"
 SIZE_FORM = "a number with its unit: 512B, 16KiB, 64MiB, 1GB"
+MIN_PER_S = 1 / 3600
+MAX_PER_S = 10_000
+RATE_FORM = "a number per second, minute or hour: 50/s, 600/m, 10/h; from 1/h to 10000/s"
 ADDRESS_FORM = "host:port, :port, [ipv6]:port, unix:/path or unix-abstract:name"
 
 
@@ -107,6 +111,15 @@ def parse_usd(value: object) -> Decimal:
     if not amount.is_finite() or not 0 <= amount <= MAX_USD or amount * MICRO_USD % 1:
         raise BadValue(allowed)
     return amount
+
+
+def parse_rate(text: str) -> float:
+    """Events a second in `50/s`, `600/m` or `10/h`."""
+    match = _RATE.fullmatch(text)
+    per_s = float(Decimal(match[1]) * 1000 / DURATION_UNITS_MS[match[2]]) if match else 0.0
+    if not MIN_PER_S <= per_s <= MAX_PER_S:
+        raise BadValue(RATE_FORM)
+    return per_s
 
 
 def is_number(value: object) -> TypeGuard[int | float]:

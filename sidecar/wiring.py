@@ -9,12 +9,15 @@ from typing import TypeVar
 import grpc
 
 from sidecar.checks.idempotency import IdempotencySettings
+from sidecar.checks.pressure import BreakerTerms, DeadlockTerms, Limit, PressureSettings, RetryTerms
 from sidecar.config import Config, Route
+from sidecar.config import Limit as ConfiguredLimit
 from sidecar.config.tls import ClientTls
 from sidecar.engine.exchange import Side
 from sidecar.engine.lineage import JoinMode, LineageSettings
 from sidecar.engine.ports import Clock, StoreReporter
 from sidecar.engine.state import Reach, Store
+from sidecar.engine.state.pressure import Rate, RetryBudget
 from sidecar.panel import VerifierSettings, VerifierTls
 from sidecar.proxy.listener import ListenSettings, ListenTls
 from sidecar.proxy.upstream import UpstreamSettings, UpstreamTls
@@ -137,3 +140,35 @@ def verifier_settings(config: Config) -> list[VerifierSettings]:
         )
         for verifier in config.verifiers
     ]
+
+
+def pressure_settings(config: Config) -> PressureSettings:
+    pressure = config.pressure
+    retries, breaker = pressure.retries, pressure.breaker
+    return PressureSettings(
+        limits=tuple(limit_of(limit) for limit in pressure.limits),
+        retries=RetryTerms(
+            RetryBudget(retries.per_call, retries.minimum, retries.window_s), retries.scope, retries.mode
+        )
+        if retries
+        else None,
+        breaker=BreakerTerms(
+            breaker.failures,
+            breaker.share,
+            breaker.window_s,
+            breaker.cooldown_s,
+            frozenset(breaker.codes),
+            breaker.mode,
+        )
+        if breaker
+        else None,
+        deadlocks=DeadlockTerms(
+            {agent.name: agent.serves for agent in pressure.deadlocks.agents}, pressure.deadlocks.mode
+        ),
+        lease_s=pressure.lease_s,
+    )
+
+
+def limit_of(limit: ConfiguredLimit) -> Limit:
+    rate = Rate(limit.rate_per_s, limit.burst_or_default) if limit.rate_per_s is not None else None
+    return Limit(limit.caller, limit.callee, limit.method, limit.concurrency, rate, limit.scope, limit.mode)

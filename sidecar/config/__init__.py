@@ -11,7 +11,7 @@ variable is shown as it stands in the file. The nouns:
 - *source*: the data and where each part of it was said: a line, a flag, a variable of the environment.
 - *mistake*: what an operator reads: where, what was found, what is allowed.
 
-`tree` is the whole; its larger sections are in `route`, `lineage`, `checks` and `reporting`.
+`tree` is the whole; its larger sections are in `route`, `lineage`, `checks`, `pressure` and `reporting`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 from sidecar.config.checks import Budget, Loops, Verifier
 from sidecar.config.descriptor import Descriptor, DescriptorKind
 from sidecar.config.lineage import Join, LineageKey, LineageSettings
+from sidecar.config.pressure import Limit, Pressure
 from sidecar.config.reading import from_flags, load, parse
 from sidecar.config.reporting import Admin, Log, Metrics, Tracing
 from sidecar.config.route import Compression, Limits, Route, RouteLineage
@@ -36,6 +37,7 @@ __all__ = [
     "DescriptorKind",
     "Drain",
     "Join",
+    "Limit",
     "Limits",
     "LineageKey",
     "LineageSettings",
@@ -43,6 +45,7 @@ __all__ = [
     "Log",
     "Loops",
     "Metrics",
+    "Pressure",
     "Route",
     "RouteLineage",
     "Section",

@@ -13,6 +13,7 @@ from sidecar.engine.exchange import UNKNOWN_CALLER, Mode
 
 if TYPE_CHECKING:
     from sidecar.config.lineage import LineageSettings
+    from sidecar.config.pressure import Pressure
     from sidecar.config.reporting import Tracing
     from sidecar.config.route import Route
     from sidecar.config.tree import Config
@@ -35,6 +36,7 @@ def facts_of(config: Config) -> dict[str, list[str]]:
         "types": [str(descriptor) for descriptor in config.descriptors] or ["none: payloads pass unread, except JSON"],
         "specs": [str(path) for path in config.specs] or ["none"],
         "lineage": [lineage_line(config.lineage)],
+        "pressure": pressure_lines(config.pressure),
         "metrics": [f"http://{config.metrics.listen}/metrics" if config.metrics else "off"],
         "traces": [traces_line(config.tracing)],
         "not active": [", ".join(config.inactive), "(checked, but not served yet)"] if config.inactive else [],
@@ -63,6 +65,19 @@ def lineage_line(lineage: LineageSettings) -> str:
         return "no key: entries from other machines are not trusted"
     signs, *others = (key.id for key in lineage.keys)
     return f"signed with {signs}" + (f", {', '.join(others)} verified too" if others else "")
+
+
+def pressure_lines(pressure: Pressure) -> list[str]:
+    """What of it is in force; nothing where none is."""
+    limits = len(pressure.limits)
+    parts = [
+        f"{limits} limit{'s' if limits > 1 else ''}" if limits else "",
+        "a retry budget" if pressure.retries else "",
+        "breakers" if pressure.breaker else "",
+        f"deadlocks of {len(pressure.deadlocks.agents)}" if pressure.deadlocks.agents else "",
+    ]
+    said = ", ".join(part for part in parts if part)
+    return [said] if said else []
 
 
 def traces_line(tracing: Tracing) -> str:

@@ -12,6 +12,7 @@ from sidecar.config.clashes import BadValues, Clash, refuse_repeated, repeated
 from sidecar.config.describe import described
 from sidecar.config.descriptor import Descriptor, read_descriptor
 from sidecar.config.lineage import Join, LineageSettings
+from sidecar.config.pressure import Pressure
 from sidecar.config.reporting import Admin, Log, Metrics, Tracing
 from sidecar.config.route import Route, listen_clashes, place
 from sidecar.config.section import Section
@@ -69,6 +70,8 @@ class Config(Section):
     """What is kept of calls that must not run twice."""
     budgets: Annotated[tuple[Budget, ...], entries()] = ()
     """Money that may be spent."""
+    pressure: Pressure = Pressure()
+    """How much is asked at once."""
     log: Log = Log()
     """What is written to standard error."""
     drain: Drain = Drain()

@@ -132,6 +132,14 @@ PlainName = Annotated[
         "a name of 1 to 64 letters, digits, and . _ -, beginning with a letter or digit",
     ),
 ]
+NameGlob = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9._:/@*?$-]{1,255}",
+        "a name or glob of 1 to 255 letters, digits, and . _ : / @ $ -, with * for any characters and ? for one",
+    ),
+]
+"""Agents and methods; matched by `engine.specs.glob`, as in specs."""
 HostName = Annotated[str, matching(r"[!-~]{1,255}", "1 to 255 printable ASCII characters without spaces")]
 Flag = Annotated[bool, BeforeValidator(read_flag)]
 ReadableFile = Annotated[Path, BeforeValidator(read_file)]

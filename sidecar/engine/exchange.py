@@ -163,6 +163,8 @@ class Exchange:
     """The newest answer, seen by every check or not: what a refused one cost was spent all the same."""
     is_guarded_here: bool = True
     """Whether checks that keep shared state (claims, charges, loops, tasks) run in this sidecar, or at the callee's."""
+    is_retry: bool = False
+    """Whether a check found that this call was sent before. Reporters count it once, at its end."""
     dispatched_ns: int | None = None
     """Clock.monotonic_ns when the callee was called; None while it cannot have seen anything."""
     hints: list[str] = field(default_factory=list)

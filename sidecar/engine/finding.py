@@ -75,7 +75,7 @@ class Reject:
     reason: Reason
     findings: tuple[Finding, ...]
     retry_delay_s: float | None = None
-    """Sent as RetryInfo where the reason's retry is after a delay."""
+    """Sent as RetryInfo where a retry can help; a caller is told at least this much."""
 
     label = "reject"
 

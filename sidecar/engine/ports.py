@@ -111,6 +111,13 @@ class Quarantine(Protocol):
         """
 
 
+class PressureReporter(Protocol):
+    """Watches how much is asked and can never fail it."""
+
+    def breaker_changed(self, callee: str, is_open: bool) -> None:
+        """A callee is left alone from now on, or called again."""
+
+
 class Check(Protocol):
     """One behaviour of the engine. Implement at least one hook; a check that has none is a startup error.
 

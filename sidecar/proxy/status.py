@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -19,11 +20,14 @@ DOMAIN = "sidecar"
 
 DETAILS_TRAILER = "grpc-status-details-bin"
 
+PUSHBACK_TRAILER = "grpc-retry-pushback-ms"
+"""Trailer by which a server tells gRPC's own retries when to come back."""
+
 REPLAYED = "REPLAYED"
 """Value of that trailer on an answer from the record: all else in it is the callee's, byte for byte."""
 
 RETRY_DELAY_S = 0.5
-"""Middle of the delay told in RetryInfo; each caller is told another, so that they do not return as one herd."""
+"""Middle of the delay told in RetryInfo where nobody knows a better one."""
 
 TRANSPORT_MARKS = (
     "Received RST_STREAM with error code",
@@ -49,13 +53,18 @@ class LocalReply:
 
 
 def local_reply(exchange: Exchange, reject: Reject) -> LocalReply:
-    """What the caller is told about a refusal: status, ErrorInfo, and RetryInfo where a delay helps."""
+    """What the caller is told about a refusal: status, ErrorInfo, and the same delay twice where a delay helps.
+
+    RetryInfo is for whoever reads it; gRPC's own retries obey the pushback instead of their policy's backoff (gRFC A6).
+    """
     reply = REPLIES[reject.reason]
     code = CODES[reply.code]
     message = f"{reject.reason.value}: {reject.message}"
-    status = status_pb2.Status(code=code.value[0], message=message, details=details_of(exchange, reject, reply.retry))
+    delay_ms = delay_ms_of(reject, reply.retry)
+    status = status_pb2.Status(code=code.value[0], message=message, details=details_of(exchange, reject, delay_ms))
     trailers = ((REPLY_TRAILER, reject.reason.value), (DETAILS_TRAILER, status.SerializeToString()))
-    return LocalReply(code, message, trailers)
+    pushback = ((PUSHBACK_TRAILER, f"{delay_ms}"),) if delay_ms is not None else ()
+    return LocalReply(code, message, (*trailers, *pushback))
 
 
 def is_made_up(status: Status, trailers: object) -> bool:
@@ -70,10 +79,17 @@ def replay_trailers() -> tuple[tuple[str, str], ...]:
     return ((REPLY_TRAILER, REPLAYED),)
 
 
-def details_of(exchange: Exchange, reject: Reject, retry: Retry) -> list[any_pb2.Any]:
+def delay_ms_of(reject: Reject, retry: Retry) -> int | None:
+    """Milliseconds after which a retry may fare better; None where none can, or where it may come at once."""
+    is_told = retry is Retry.AFTER_DELAY or (retry is Retry.YES and reject.retry_delay_s is not None)
+    return jittered_ms(reject.retry_delay_s) if is_told else None
+
+
+def details_of(exchange: Exchange, reject: Reject, delay_ms: int | None) -> list[any_pb2.Any]:
     details = [packed(error_info(exchange, reject))]
-    if retry is Retry.AFTER_DELAY:
-        details.append(packed(error_details_pb2.RetryInfo(retry_delay=jittered(reject.retry_delay_s))))
+    if delay_ms is not None:
+        delay = duration_pb2.Duration(seconds=delay_ms // 1000, nanos=delay_ms % 1000 * 1_000_000)
+        details.append(packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     return details
 
 
@@ -86,10 +102,14 @@ def error_info(exchange: Exchange, reject: Reject) -> error_details_pb2.ErrorInf
     return error_details_pb2.ErrorInfo(reason=reject.reason.value, domain=DOMAIN, metadata=told)
 
 
-def jittered(delay_s: float | None) -> duration_pb2.Duration:
-    """The delay, spread by half to each side."""
-    spread_s = (delay_s or RETRY_DELAY_S) * random.uniform(0.5, 1.5)  # noqa: S311 - a spread, not a secret
-    return duration_pb2.Duration(seconds=int(spread_s), nanos=int(spread_s % 1 * 1e9))
+def jittered_ms(delay_s: float | None) -> int:
+    """Another delay for each caller, so that they do not return as one herd.
+
+    Never less than `delay_s` and up to half more; where nobody knows, half a second spread by half to each side.
+    """
+    least_s = RETRY_DELAY_S / 2 if delay_s is None else delay_s
+    most_s = RETRY_DELAY_S * 1.5 if delay_s is None else delay_s * 1.5
+    return math.ceil(random.uniform(least_s, most_s) * 1000)  # noqa: S311 - a spread, not a secret
 
 
 def packed(detail: Message) -> any_pb2.Any:

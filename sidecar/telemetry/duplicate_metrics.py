@@ -1,4 +1,4 @@
-"""Counts duplicates, and calls that were sent again. Implements the idempotency check's reporter."""
+"""Counts duplicates, and where calls that were sent again came from. Implements the idempotency check's reporter."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ class DuplicateMetrics:
 
     def __init__(self, registry: CollectorRegistry, series_limit: int = SERIES_LIMIT) -> None:
         self._duplicates = CounterFamily(names.DUPLICATES, series_limit)
-        self._retries = CounterFamily(names.RETRIES, series_limit)
         self._origins = CounterFamily(names.RETRY_ORIGINS, series_limit)
-        for family in (self._duplicates, self._retries, self._origins):
+        for family in (self._duplicates, self._origins):
             registry.register(family)
 
     def duplicate_found(self, callee: str, outcome: str) -> None:
         self._duplicates.series(callee, outcome).add()
 
-    def retry_seen(self, caller: str, callee: str, origin: str, *, is_near_deadline: bool) -> None:
-        self._retries.series(caller, callee).add()
+    def retry_seen(self, callee: str, origin: str, *, is_near_deadline: bool) -> None:
         self._origins.series(callee, origin, str(is_near_deadline).lower()).add()

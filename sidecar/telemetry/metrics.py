@@ -113,7 +113,7 @@ class MetricsReporter:
         ).add()
         if finding.severity is Severity.INTERNAL and isinstance(exchange.decision, Forward):
             self.fail_open(finding.check, finding.rule)
-        if finding.reason is Reason.OVERLOADED and action is Action.REJECTED:
+        if action is Action.REJECTED and (finding.reason is Reason.OVERLOADED or is_breakers(finding)):
             self.shed(exchange.callee, finding.rule)
 
     def exchange_ended(self, outcome: Outcome) -> None:
@@ -129,6 +129,8 @@ class MetricsReporter:
         edge.ended(code, exchange.decision.label).add(1, exemplar)
         edge.duration.observe(outcome.duration_s, exemplar)
         edge.overhead.observe(outcome.overhead_s, exemplar)
+        if exchange.is_retry:
+            self.retries.series(exchange.caller, exchange.callee).add()
 
     # --- what no hook tells --------------------------------------------------------------------------------------
 
@@ -145,7 +147,7 @@ class MetricsReporter:
         self._reloads.series(outcome).add()
 
     def shed(self, callee: str, reason: str) -> None:
-        """Called here for OVERLOADED refusals of an exchange; by others only for calls that never became one."""
+        """Called here for an exchange that is asked to come back; by others for calls that never became one."""
         self.sheds.series(callee, reason).add()
 
     def fail_open(self, check: str, reason: str) -> None:
@@ -202,6 +204,7 @@ class MetricsReporter:
         self.fail_opens = self._counter(names.FAIL_OPEN)
         self.rejections = self._counter(names.LINEAGE_REJECTED)
         self.sheds = self._counter(names.SHED)
+        self.retries = self._counter(names.RETRIES)
         self._joins = self._counter(names.TRACE_JOINS, JOINS)
         self._spans = self._counter(names.SPANS, SPAN_OUTCOMES)
         self._reloads = self._counter(names.SPEC_RELOADS, RELOADS)
@@ -224,3 +227,8 @@ class MetricsReporter:
         family = HistogramFamily(metric, self._series_limit)
         self.registry.register(family)
         return family
+
+
+def is_breakers(finding: Finding) -> bool:
+    """Whether a circuit breaker refused: its reason is that of a callee that cannot be reached."""
+    return (finding.check, finding.rule) == ("pressure", "breaker")

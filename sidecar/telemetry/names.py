@@ -264,7 +264,7 @@ SPEC_RELOADS = _counter(
 SHED = _counter(
     "shed_total",
     "callee reason",
-    "Calls refused because there was no room.",
+    "Calls turned away because too much was asked, by the rule that said so.",
     "sum by (callee) (rate(sidecar_shed_total[5m]))",
 )
 BUILD = _metric(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from sidecar.engine.ports import PanelReporter
 from sidecar.engine.verdict import Failure, Opinion, Value
 from sidecar.telemetry import names
-from sidecar.telemetry.families import SERIES_LIMIT, CounterFamily, HistogramFamily, ScrapedGauge
+from sidecar.telemetry.breaker_gauge import BreakerGauge
+from sidecar.telemetry.families import SERIES_LIMIT, CounterFamily, HistogramFamily
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -23,17 +24,23 @@ class PanelMetrics(PanelReporter):
     Coverage needs no family of its own: it is the share of `pass` and `fail` in `verdicts_total`.
     """
 
-    def __init__(self, registry: CollectorRegistry, verifiers: Iterable[str], series_limit: int = SERIES_LIMIT) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        verifiers: Iterable[str],
+        series_limit: int = SERIES_LIMIT,
+        breakers: BreakerGauge | None = None,
+    ) -> None:
+        """`breakers` is the registry's, where it has one already."""
         self._verdicts = CounterFamily(names.VERDICTS, series_limit)
         self._durations = HistogramFamily(names.VERIFIER_DURATION, series_limit)
         self._dissent = CounterFamily(names.VERIFIER_DISSENT, series_limit)
         self._disagreements = CounterFamily(names.ENGINE_DISAGREEMENTS, series_limit)
-        self._breakers: dict[tuple[str, ...], float] = {}
+        self._breakers = breakers or BreakerGauge(registry)
         for verifier in verifiers:
             self._begin(verifier)
         for family in (self._verdicts, self._durations, self._dissent, self._disagreements):
             registry.register(family)
-        registry.register(ScrapedGauge(names.BREAKER_OPEN, self._breakers.copy))
 
     def opinion_given(self, opinion: Opinion) -> None:
         self._verdicts.series(opinion.verifier, opinion.value.label).add()
@@ -44,7 +51,7 @@ class PanelMetrics(PanelReporter):
         self._dissent.series(opinion.verifier).add()
 
     def breaker_changed(self, verifier: str, is_open: bool) -> None:
-        self._breakers[target_of(verifier)] = float(is_open)
+        self._breakers.set(target_of(verifier), is_open)
 
     def engines_compared(self, spec: str, is_disagreement: bool) -> None:
         """The series begins with the first comparison."""
@@ -55,9 +62,9 @@ class PanelMetrics(PanelReporter):
         for value in Value:
             self._verdicts.series(verifier, value.label)
         self._dissent.series(verifier)
-        self._breakers[target_of(verifier)] = 0.0
+        self._breakers.set(target_of(verifier), False)
 
 
-def target_of(verifier: str) -> tuple[str]:
+def target_of(verifier: str) -> str:
     """The label of `breaker_open`: upstreams may have breakers too, and an agent may be called like a verifier."""
-    return (f"verifier:{verifier}",)
+    return f"verifier:{verifier}"

@@ -66,7 +66,7 @@ class Counted:
     def duplicate_found(self, callee: str, outcome: Outcome) -> None:
         self.duplicates.append(outcome)
 
-    def retry_seen(self, caller: str, callee: str, origin: RetryOrigin, *, is_near_deadline: bool) -> None:
+    def retry_seen(self, callee: str, origin: RetryOrigin, *, is_near_deadline: bool) -> None:
         self.retries.append((origin, is_near_deadline))
 
 

@@ -8,7 +8,17 @@ import pytest
 from a2a.types import a2a_pb2
 
 from sidecar.engine.exchange import Mode
-from sidecar.engine.specs import A2A, BrokenSpec, CostTerms, Idempotency, PanelTerms, Spec, TaskTerms, compile_spec
+from sidecar.engine.specs import (
+    A2A,
+    BrokenSpec,
+    CostTerms,
+    Idempotency,
+    PanelTerms,
+    ReadTerms,
+    Spec,
+    TaskTerms,
+    compile_spec,
+)
 from sidecar.engine.specs.duration import parse_duration
 from sidecar.engine.specs.flaws import BrokenValue
 
@@ -27,7 +37,7 @@ def test_what_is_left_out_is_not_promised():
     """A spec that says nothing binds nobody."""
     spec = compiled()
     blocks = (spec.errors, spec.deadline_s, spec.idempotency, spec.task, spec.resource, spec.cost, spec.panel)
-    assert (*blocks, spec.consistency) == (None,) * 8
+    assert (*blocks, spec.consistency, spec.reads) == (None,) * 9
 
 
 def test_an_empty_block_has_its_documented_defaults():
@@ -46,10 +56,12 @@ def test_every_entry_is_read_with_its_unit():
         deadline="1m30s",
         consistency="consistent",
         idempotency={"key": "$.id", "retain": "2h", "duplicates": "reject"},
+        reads={"single_flight": True},
         resource={"key": "$.account.id", "version": "$.account.version", "writes": True, "owner": "billing"},
         cost={"model": "$.m", "input_tokens": "$.i", "output_tokens": "$.o", "estimate_usd": 0.02},
     )
     assert (spec.deadline_s, spec.consistency) == (90.0, "consistent")
+    assert spec.reads == ReadTerms(single_flight=True, across_callers=False)
     assert spec.idempotency is not None and spec.resource is not None and spec.cost is not None
     assert spec.idempotency.key is not None
     assert (spec.idempotency.key.text, spec.idempotency.retain_s) == ("$.id", 7_200.0)
@@ -100,10 +112,12 @@ def test_what_the_format_allows_and_sense_does_not_is_refused_at_once():
     found = flaws(
         deadline="0s",
         idempotency={"key": "$..a..b"},
+        reads={"across_callers": True},
         cost={"estimate_usd": 0.0000001},
         verifiers={"require": ["a"], "quorum": 2, "parameters": {"b": {}}, "on_fail": "quarantine"},
     )
     assert {keys for keys, _, _ in found} == {
+        ("reads", "across_callers"),
         ("idempotency", "key"),
         ("cost", "estimate_usd"),
         ("verifiers", "quorum"),

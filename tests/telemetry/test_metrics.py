@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,15 @@ def test_a_finding_is_counted_with_what_became_of_it(reporter: MetricsReporter) 
     assert value(reporter, "findings_total", **labels, callee="researcher", action="observed") == 1
 
 
+def test_a_call_that_was_sent_before_is_counted_once(reporter: MetricsReporter) -> None:
+    """However many checks found that out; by edge, and at its end."""
+    exchange = story.exchange()
+    exchange.is_retry = True
+    reporter.exchange_ended(story.ended(exchange))
+    reporter.exchange_ended(story.ended(story.exchange()))
+    assert value(reporter, "retries_total", caller=exchange.caller, callee=exchange.callee) == 1
+
+
 def test_a_crashed_check_that_lets_the_call_pass_is_a_fail_open(reporter: MetricsReporter) -> None:
     """Severity internal means that the check could not judge."""
     reporter.finding_made(story.exchange(), story.finding("crashed", Severity.INTERNAL), Action.OBSERVED)
@@ -145,6 +155,15 @@ def test_a_refusal_for_want_of_room_is_shed(reporter: MetricsReporter) -> None:
     reporter.finding_made(story.exchange(), complaint, Action.OBSERVED)
     reporter.finding_made(story.exchange(), complaint, Action.REJECTED)
     assert value(reporter, "shed_total", callee="researcher", reason="streams") == 1
+
+
+def test_a_call_that_a_breaker_refused_is_shed_too(reporter: MetricsReporter) -> None:
+    """Its reason says that the callee cannot be reached; a refusal for that alone is not pressure."""
+    for check, rule in (("pressure", "breaker"), ("proxy", "connect")):
+        complaint = replace(story.finding(rule, reason=Reason.UPSTREAM_UNREACHABLE), check=check)
+        reporter.finding_made(story.exchange(), complaint, Action.REJECTED)
+    assert value(reporter, "shed_total", callee="researcher", reason="breaker") == 1
+    assert value(reporter, "shed_total", callee="researcher", reason="connect") is None
 
 
 def test_every_exchange_says_how_it_was_joined(reporter: MetricsReporter) -> None:

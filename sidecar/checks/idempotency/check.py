@@ -83,7 +83,8 @@ class IdempotencyCheck:
     def on_start(self, exchange: Exchange) -> None:
         """A gRPC client that retries says so on any edge."""
         if exchange.is_guarded_here and attempts_of(exchange):
-            self._reporter.retry_seen(exchange.caller, exchange.callee, Origin.GRPC, is_near_deadline=False)
+            exchange.is_retry = True
+            self._reporter.retry_seen(exchange.callee, Origin.GRPC, is_near_deadline=False)
 
     async def on_message(self, exchange: Exchange, message: Message) -> Sequence[Finding] | None:
         spec = exchange.spec
@@ -159,8 +160,8 @@ class IdempotencyCheck:
     def _retried(self, exchange: Exchange, diagnosis: Diagnosis | None) -> None:
         """Counted once: those of gRPC clients were, when they came."""
         if diagnosis is not None and not attempts_of(exchange):
-            is_near = diagnosis.is_near_deadline
-            self._reporter.retry_seen(exchange.caller, exchange.callee, diagnosis.origin, is_near_deadline=is_near)
+            exchange.is_retry = True
+            self._reporter.retry_seen(exchange.callee, diagnosis.origin, is_near_deadline=diagnosis.is_near_deadline)
 
     def _until_ns(self, exchange: Exchange) -> int:
         """When a duplicate has waited long enough: the configured time, or most of what its caller has."""

@@ -64,7 +64,7 @@ class DuplicateReporter(Protocol):
     def duplicate_found(self, callee: str, outcome: Outcome) -> None:
         """A key that was taken came again."""
 
-    def retry_seen(self, caller: str, callee: str, origin: Origin, *, is_near_deadline: bool) -> None:
+    def retry_seen(self, callee: str, origin: Origin, *, is_near_deadline: bool) -> None:
         """A call was sent again, once for each sending."""
 
 

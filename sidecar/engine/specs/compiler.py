@@ -49,6 +49,7 @@ def declared(data: Mapping[str, Any], declarer: Declarer) -> dict[str, Any]:
     """The blocks beside the terms, each None where the spec leaves it out."""
     blocks: Mapping[str, Callable[[Any], object]] = {
         "idempotency": declarer.idempotency,
+        "reads": declarer.reads,
         "task": declarer.task,
         "resource": declarer.resource,
         "cost": declarer.cost,

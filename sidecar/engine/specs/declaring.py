@@ -14,7 +14,7 @@ from sidecar.engine.specs.flaws import BrokenValue, Flaw
 from sidecar.engine.specs.machines import A2A, MACHINES, Machine, declared, table_flaws
 from sidecar.engine.specs.path import Path
 from sidecar.engine.specs.pointer import Keys
-from sidecar.engine.specs.promises import CostTerms, Idempotency, PanelTerms, ResourceTerms, TaskTerms
+from sidecar.engine.specs.promises import CostTerms, Idempotency, PanelTerms, ReadTerms, ResourceTerms, TaskTerms
 from sidecar.engine.specs.sentences import quoted, shown
 
 Value = TypeVar("Value")
@@ -45,6 +45,13 @@ class Declarer:
         if "retain" in said:
             said["retain_s"] = said.pop("retain")
         return Idempotency(**said, **picked(data, "duplicates"))
+
+    def reads(self, data: Data) -> ReadTerms:
+        if data.get("across_callers") and not data.get("single_flight"):
+            self.flaws.append(
+                Flaw(("reads", "across_callers"), "true without single_flight", "single_flight: true too")
+            )
+        return ReadTerms(**picked(data, "single_flight", "across_callers"))
 
     def task(self, data: Data) -> TaskTerms:
         said = self._given(data, "task", {"id": Path, "state": Path})

@@ -28,6 +28,16 @@ class Idempotency:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadTerms:
+    """That a call changes nothing, so that one answer can serve all who ask for it meanwhile."""
+
+    single_flight: bool = False
+    """Whether an identical call that comes while one is in flight waits for that one's answer."""
+    across_callers: bool = False
+    """Whether that holds for two callers as well: only where the answer does not depend on who asks."""
+
+
+@dataclass(frozen=True, slots=True)
 class TaskTerms:
     """That a task goes from state to state as its machine allows."""
 

@@ -8,7 +8,15 @@ from sidecar.engine.exchange import Mode
 from sidecar.engine.message import Direction
 from sidecar.engine.specs.glob import glob_matches, globs_overlap, specificity
 from sidecar.engine.specs.path import Path
-from sidecar.engine.specs.promises import Consistency, CostTerms, Idempotency, PanelTerms, ResourceTerms, TaskTerms
+from sidecar.engine.specs.promises import (
+    Consistency,
+    CostTerms,
+    Idempotency,
+    PanelTerms,
+    ReadTerms,
+    ResourceTerms,
+    TaskTerms,
+)
 from sidecar.engine.specs.rules import Rules
 from sidecar.engine.specs.schema import Schema
 
@@ -79,6 +87,7 @@ class Spec:
     deadline_s: float | None = None
     """Seconds for a call that carries no deadline of its own."""
     idempotency: Idempotency | None = None
+    reads: ReadTerms | None = None
     task: TaskTerms | None = None
     resource: ResourceTerms | None = None
     cost: CostTerms | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sidecar.engine.state.claims import Claims
 from sidecar.engine.state.conversations import Conversations
+from sidecar.engine.state.pressure import Pressure
 
 
 async def _nothing() -> None:
@@ -19,8 +20,9 @@ class Store:
 
     kind: str
     """`memory`, `sqlite` or `redis`, for labels."""
-    conversations: Conversations
     claims: Claims
+    conversations: Conversations
+    pressure: Pressure
     start: Callable[[], Awaitable[None]] = _nothing
     """Begin what the store does beside its verbs. Never fails for a store that is away: that is a normal event."""
     close: Callable[[], Awaitable[None]] = _nothing

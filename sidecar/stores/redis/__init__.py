@@ -7,9 +7,19 @@ from sidecar.engine.state import Store
 from sidecar.stores.redis.claims import RedisClaims
 from sidecar.stores.redis.conversations import RedisConversations
 from sidecar.stores.redis.link import LinkTls, RedisLink
+from sidecar.stores.redis.pressure import RedisPressure
 from sidecar.stores.redis.script import Script
 
-__all__ = ["LinkTls", "RedisClaims", "RedisConversations", "RedisLink", "Script", "open_redis", "redis_store"]
+__all__ = [
+    "LinkTls",
+    "RedisClaims",
+    "RedisConversations",
+    "RedisLink",
+    "RedisPressure",
+    "Script",
+    "open_redis",
+    "redis_store",
+]
 
 
 def open_redis(url: str, reporter: StoreReporter | None = None, tls: LinkTls | None = None) -> Store:
@@ -21,8 +31,9 @@ def redis_store(link: RedisLink) -> Store:
     """The domains behind one link."""
     return Store(
         kind="redis",
-        conversations=RedisConversations(link),
         claims=RedisClaims(link),
+        conversations=RedisConversations(link),
+        pressure=RedisPressure(link),
         start=link.start,
         close=link.close,
     )

@@ -1,0 +1,134 @@
+"""Which calls are sent again? The sender says so, idempotency found out, or the same arguments failed a moment ago.
+
+Only what failed is remembered, so calls that go well cost nothing: no document is read for them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import Any, Final, TypeVar
+
+import orjson
+
+from sidecar.engine.exchange import Exchange, Status
+from sidecar.engine.message import Message
+from sidecar.engine.ports import Clock
+from sidecar.errors import MalformedMessage, Reason
+
+ATTEMPTS_KEY: Final = "grpc-previous-rpc-attempts"
+"""What gRPC's own retries carry (gRFC A6)."""
+
+AGAIN_S: Final = 60.0
+"""The same arguments within this time after they failed are a retry."""
+
+FAILURES_MAX: Final = 10_000
+"""Failed calls remembered; the oldest makes room."""
+
+READ_MAX_BYTES: Final = 256 << 10
+"""A larger request is compared byte for byte, so that no caller makes us read much for every failure."""
+
+FAILED: Final = frozenset(
+    {
+        *("CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"),
+        *("ABORTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"),
+    }
+)
+"""Ends after which whoever asked may send the same again. NOT_FOUND is an answer: asking again is polling."""
+
+DUPLICATES: Final = frozenset({Reason.DUPLICATE_IN_FLIGHT, Reason.OUTCOME_UNKNOWN})
+
+OWN_FIELDS: Final = frozenset({"messageId", "message_id", "timestamp"})
+"""What is new in a message however often it is sent: its id and its time, by field."""
+
+Edge = tuple[str, str, str]
+Key = TypeVar("Key")
+
+
+class Retries:
+    """Remembers what failed lately."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._failed: OrderedDict[bytes, int] = OrderedDict()
+        """By fingerprint, when it failed; oldest first."""
+        self._edges: OrderedDict[Edge, int] = OrderedDict()
+        """When anything on an edge failed: all others are not even fingerprinted."""
+
+    def is_retry(self, exchange: Exchange, request: Message | None) -> bool:
+        """`request` is None where the call goes out before its first message: then only its headers tell."""
+        if has_attempts(exchange) or was_duplicate(exchange):
+            return True
+        if request is None or not self._has_failed_lately(exchange):
+            return False
+        failed_ns = self._failed.get(fingerprint(exchange, request))
+        return failed_ns is not None and self._is_fresh(failed_ns)
+
+    def ended(self, exchange: Exchange, status: Status) -> None:
+        request = exchange.last_request
+        if request is None or exchange.requests.messages != 1:
+            return
+        if status.code in FAILED:
+            self._remember(exchange, fingerprint(exchange, request))
+        elif self._has_failed_lately(exchange):
+            self._failed.pop(fingerprint(exchange, request), None)
+
+    def _remember(self, exchange: Exchange, digest: bytes) -> None:
+        now_ns = self._clock.monotonic_ns()
+        remember(self._failed, digest, now_ns)
+        remember(self._edges, edge_of(exchange), now_ns)
+
+    def _has_failed_lately(self, exchange: Exchange) -> bool:
+        failed_ns = self._edges.get(edge_of(exchange)) if self._edges else None
+        return failed_ns is not None and self._is_fresh(failed_ns)
+
+    def _is_fresh(self, failed_ns: int) -> bool:
+        return self._clock.monotonic_ns() - failed_ns <= AGAIN_S * 1e9
+
+
+def remember(entries: OrderedDict[Key, int], key: Key, now_ns: int) -> None:
+    entries[key] = now_ns
+    entries.move_to_end(key)
+    if len(entries) > FAILURES_MAX:
+        entries.popitem(last=False)
+
+
+def has_attempts(exchange: Exchange) -> bool:
+    return any(key == ATTEMPTS_KEY and value not in ("", "0") for key, value in exchange.arrival.metadata)
+
+
+def was_duplicate(exchange: Exchange) -> bool:
+    """Whether idempotency knows the key, in observe: where it enforces, nobody after it is asked."""
+    return any(
+        finding.check == "idempotency" and (finding.reason in DUPLICATES or finding.recording is not None)
+        for finding in exchange.findings
+    )
+
+
+def edge_of(exchange: Exchange) -> Edge:
+    return exchange.caller, exchange.callee, exchange.method
+
+
+def fingerprint(exchange: Exchange, request: Message) -> bytes:
+    """Of edge and arguments. Messages that nobody can read are compared byte for byte."""
+    digest = hashlib.blake2b(arguments(request), digest_size=16)
+    for name in edge_of(exchange):
+        digest.update(b"\0" + name.encode("utf-8", "surrogatepass"))
+    return digest.digest()
+
+
+def arguments(request: Message) -> bytes:
+    if not request.is_readable or request.size_bytes > READ_MAX_BYTES:
+        return request.payload
+    try:
+        return orjson.dumps(without_own_fields(request.document), option=orjson.OPT_SORT_KEYS)
+    except (MalformedMessage, orjson.JSONEncodeError, RecursionError):
+        return request.payload
+
+
+def without_own_fields(document: Any) -> Any:
+    if isinstance(document, dict):
+        return {key: without_own_fields(value) for key, value in document.items() if key not in OWN_FIELDS}
+    if isinstance(document, list):
+        return [without_own_fields(value) for value in document]
+    return document
