@@ -160,6 +160,23 @@ async def test_a_first_caller_who_leaves_does_not_cancel_the_call_while_another_
     assert sidecar.app.routes[0].listener.way.room.buffered_bytes == 0
 
 
+async def test_the_first_callers_deadline_stays_the_callees_whoever_waits(tmp_path: Path, method: str):
+    """The callee was told when to stop: those who wait hear that nobody knows how far it came."""
+    async with (
+        running_shop(is_open=False) as shop,
+        before(shop.address, tmp_path) as sidecar,
+        dialled(sidecar) as hasty,
+        dialled(sidecar) as patient,
+    ):
+        first = asyncio.create_task(order(hasty, method, timeout=0.6))
+        await eventually(shop.arrived.is_set)
+        async with asyncio.timeout(PROMPT_S):
+            second = await order(patient, method)
+        assert (await first).code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert (second.code, second.reply) == (grpc.StatusCode.ABORTED, "OUTCOME_UNKNOWN")
+    assert len(shop.begun) == 1
+
+
 async def test_nor_while_another_waits_at_another_sidecar(tmp_path: Path, redis_url: str):
     """The store tells the holder that somebody waits."""
     async with (
