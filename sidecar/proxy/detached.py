@@ -21,29 +21,42 @@ LOOK_EVERY_S: Final = 1.0
 """How often such a call looks whether anybody still waits for it."""
 
 
+END_LIMIT_S: Final = 5.0
+"""How long the ends of exchanges may take when the route is drained. Stores answer or give up much sooner."""
+
+
 class Detached:
     """What goes on beside the handlers of one route."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._ends: set[asyncio.Task[Any]] = set()
 
     def begin(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        """Part of a call: ended by the drain, if need be."""
+        return kept(work, self._calls)
 
     async def whole(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Its result. Where the waiting task is cancelled, the work goes on to its end all the same."""
-        return await asyncio.shield(self.begin(work))
+        """Its result. Where whoever waits is cancelled, the work goes on to its end all the same."""
+        return await asyncio.shield(kept(work, self._ends))
 
     async def drain(self, limit_s: float) -> None:
-        """Let it end within the limit, then end it."""
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=limit_s)
-        for task in list(self._tasks):
+        """Calls may end within the limit, then they are ended; what must be whole is waited for."""
+        if self._calls:
+            await asyncio.wait(set(self._calls), timeout=limit_s)
+        for task in list(self._calls):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._calls, return_exceptions=True)
+        if self._ends:
+            await asyncio.wait(set(self._ends), timeout=END_LIMIT_S)
+
+
+def kept(work: Coroutine[Any, Any, Result], tasks: set[asyncio.Task[Any]]) -> asyncio.Task[Result]:
+    """A task that somebody holds until it is done: the loop itself would not."""
+    task = asyncio.get_running_loop().create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+    return task
 
 
 class Nobody:

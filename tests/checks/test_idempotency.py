@@ -478,6 +478,13 @@ class CountingIdsFrom(CountingIds):
 # Long calls and lost holders.
 
 
+def kill(sidecar: Sidecar) -> None:
+    """Nobody extends its claims any more."""
+    task = sidecar.check._keeper._task
+    assert task is not None
+    task.cancel()
+
+
 async def test_a_long_call_keeps_its_claim(clock: HeldClock):
     """Its lease is extended for as long as it lasts."""
     ids, store = CountingIds(), open_memory(clock)
@@ -494,7 +501,7 @@ async def test_a_holder_that_dies_leaves_the_outcome_unknown(clock: HeldClock):
     ids, store = CountingIds(), open_memory(clock)
     dead, alive = Sidecar(clock, store, ids=ids), Sidecar(clock, store, ids=ids, wait_s=60)
     await begun(dead)
-    dead.check._keeper.rest()
+    kill(dead)
     second, task = await waiting(alive)
     await clock.pass_time(29)
     assert not task.done()
@@ -570,7 +577,7 @@ async def test_a_claim_that_the_store_lost_is_said(clock: HeldClock):
     """Another may have run meanwhile: nobody else would ever know."""
     sidecar = Sidecar(clock, idempotency={"retain": "1s"})
     call = await begun(sidecar)
-    sidecar.check._keeper.rest()
+    kill(sidecar)
     clock.advance(60)
     await call.run()
     assert call.rules == ["fenced"]

@@ -160,6 +160,23 @@ async def test_a_first_caller_who_leaves_does_not_cancel_the_call_while_another_
     assert sidecar.app.routes[0].listener.way.room.buffered_bytes == 0
 
 
+async def test_the_first_callers_deadline_stays_the_callees_whoever_waits(tmp_path: Path, method: str):
+    """The callee was told when to stop: those who wait hear that nobody knows how far it came."""
+    async with (
+        running_shop(is_open=False) as shop,
+        before(shop.address, tmp_path) as sidecar,
+        dialled(sidecar) as hasty,
+        dialled(sidecar) as patient,
+    ):
+        first = asyncio.create_task(order(hasty, method, timeout=0.6))
+        await eventually(shop.arrived.is_set)
+        async with asyncio.timeout(PROMPT_S):
+            second = await order(patient, method)
+        assert (await first).code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert (second.code, second.reply) == (grpc.StatusCode.ABORTED, "OUTCOME_UNKNOWN")
+    assert len(shop.begun) == 1
+
+
 async def test_nor_while_another_waits_at_another_sidecar(tmp_path: Path, redis_url: str):
     """The store tells the holder that somebody waits."""
     async with (
@@ -351,16 +368,25 @@ async def test_with_redis_away_available_goes_on_and_consistent_refuses(tmp_path
 
 
 async def test_many_callers_of_many_orders_each_run_once(tmp_path: Path, redis_url: str):
-    """A storm of retries at two sidecars."""
+    """A storm of retries at two sidecars. Consistent: where the store is too slow, callers insist."""
+    consistent = {"store": redis_url, "consistency": "consistent"}
+    few = asyncio.Semaphore(30)
+
+    async def insist(channel: aio.Channel, number: int) -> Answer:
+        async with few:
+            while True:
+                answer = await order(channel, METHODS[number % 3], f"item {number // 6 % 10}")
+                if answer.reply not in ("STORE_UNAVAILABLE", "DUPLICATE_IN_FLIGHT"):
+                    return answer
+
     async with (
         running_shop() as shop,
-        before(shop.address, tmp_path, store=redis_url) as one,
-        before(shop.address, tmp_path, store=redis_url) as two,
+        before(shop.address, tmp_path, **consistent) as one,
+        before(shop.address, tmp_path, **consistent) as two,
         dialled(one) as to_one,
         dialled(two) as to_two,
     ):
-        asked = [order((to_one, to_two)[n % 2], METHODS[n % 3], f"item {n // 6 % 10}") for n in range(300)]
-        answers: list[Answer] = await asyncio.gather(*asked)
+        answers = await asyncio.gather(*(insist((to_one, to_two)[n % 2], n) for n in range(300)))
     assert {answer.code for answer in answers} == {grpc.StatusCode.OK}
     assert len(shop.begun) == len(set(shop.begun)) + 10
     assert sum(answer.reply == "" for answer in answers) == 30

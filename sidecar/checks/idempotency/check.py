@@ -123,8 +123,6 @@ class IdempotencyCheck:
             raise
         finally:
             self._flights.land(hold.key, underway.flight)
-            if not self._underway:
-                self._keeper.rest()
         return None if is_ours or exchange.spec is None else [fenced(exchange.spec)]
 
     # The request.

@@ -100,14 +100,25 @@ class Claimant:
 
 async def ask_first(call: Call, claims: Claims) -> Found:
     """The claim, and a look at who asked for the same before: one round trip."""
-    sight = claims.sight(
-        call.identity.arguments,
-        mark=call.identity.mark,
-        exchange=call.exchange.lineage.exchange_id,
-        deadline_ms=int((call.exchange.arrival.remaining_s or 0.0) * 1000),
-    )
-    claimed, seen = await asyncio.gather(ask(call, claims, PAUSE_S[0]), sight)
-    return claims, claimed, seen
+    # Both are on their way before either is waited for.
+    looking = asyncio.ensure_future(look_back(call, claims))
+    try:
+        return claims, await ask(call, claims, PAUSE_S[0]), await looking
+    finally:
+        looking.cancel()
+
+
+async def look_back(call: Call, claims: Claims) -> Sighting | None:
+    """For the diagnosis alone: a store that does not answer costs no more than that."""
+    try:
+        return await claims.sight(
+            call.identity.arguments,
+            mark=call.identity.mark,
+            exchange=call.exchange.lineage.exchange_id,
+            deadline_ms=int((call.exchange.arrival.remaining_s or 0.0) * 1000),
+        )
+    except StoreUnavailable:
+        return None
 
 
 async def ask_again(call: Call, claims: Claims, pause_s: float) -> Found:

@@ -93,7 +93,10 @@ class Owed:
 
 
 class Keeper:
-    """Extends the claims of long calls, and tells the store late what it did not take. Sleeps only while it must."""
+    """Extends the claims of long calls, and tells the store late what it did not take.
+
+    It sleeps from one round to the next, and is gone after one in which there was nothing to do.
+    """
 
     def __init__(self, clock: Clock, holds: Callable[[], Iterable[Hold]]) -> None:
         self._clock = clock
@@ -106,12 +109,6 @@ class Keeper:
         """There is a claim to look after."""
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._keep())
-
-    def rest(self) -> None:
-        """There is none, as far as calls go."""
-        if self._task is not None and not self._owed:
-            self._task.cancel()
-            self._task = None
 
     def owes(self, work: Work) -> None:
         """The store is away: ask it again, and again."""
