@@ -6,8 +6,10 @@ a verifier failed to catch or blocked without reason. A block is a FAIL: INCONCL
 A mutation is caught where the verifier blocks it and lets the untouched answer of the same source go: whoever blocks
 both has not seen what changed, and such a block counts as a false one. Precision is taken over everything that was
 blocked, and depends on how many cases of the set are bad; the two false-block rates (of untouched answers, and of the
-same answers in other words) do not. Recall is taken over the mutations that a verifier claims to see, and "of all"
-over all of them.
+same answers in other words) do not. Recall is taken over the mutations in the verifier's scope, which are those that by
+its own words it ought to see, and "of all" over all of them. In the scope of arithmetic is what breaks a relation that
+the answer states itself, whatever kind of mutation did it: a date or a figure from which nothing in the answer follows
+can be wrong, but not for arithmetic.
 """
 
 from __future__ import annotations
@@ -180,20 +182,32 @@ def percent(share: float | None) -> str:
 
 
 def summary(cards: Sequence[Scorecard]) -> list[list[str]]:
-    heads = ["verifier", "precision", "recall", "of all", "blocked controls", "blocked rewrites", "inconclusive", "ms"]
+    heads = [
+        "verifier",
+        "precision",
+        "scope",
+        "recall",
+        "of all",
+        "blocked controls",
+        "blocked rewrites",
+        "inconclusive",
+        "ms",
+    ]
     return [heads, *map(_summary_row, cards)]
 
 
 def _summary_row(card: Scorecard) -> list[str]:
     measured = figures(card)
-    shares = [measured.get(name) for name in SHARES]
-    return [card.name, *map(percent, shares), f"{card.ms_per_evidence:.2f}"]
+    precision, *shares = [measured.get(name) for name in SHARES]
+    scope = str(sum(map(card.claims, card.cases)))
+    return [card.name, percent(precision), scope, *map(percent, shares), f"{card.ms_per_evidence:.2f}"]
 
 
 def by_kind(cards: Sequence[Scorecard]) -> list[list[str]]:
     """The share that each verifier catches (of controls and rewrites: blocks), kind by kind, and any of them.
 
-    A star: by its own words the verifier ought to see this, in some of the cases at least.
+    A star: this is in the verifier's scope, in some of the cases at least; a number after it says in how many, where it
+    is not in all.
     """
     kinds = sorted({(case.group, case.kind) for case in cards[0].cases})
     heads = ["group", "kind", "cases", *(card.name for card in cards), "any"]
@@ -204,11 +218,16 @@ def _kind_row(cards: Sequence[Scorecard], group: str, kind: str) -> list[str]:
     alike = [case for case in cards[0].cases if case.kind == kind]
 
     def cell(card: Scorecard) -> str:
-        star = "*" if any(map(card.claims, alike)) else ""
-        return f"{sum(map(card.hit, alike)) / len(alike):.0%}{star}"
+        return f"{sum(map(card.hit, alike)) / len(alike):.0%}{_star(sum(map(card.claims, alike)), len(alike))}"
 
     hit_by_any = sum(any(card.hit(case) for card in cards) for case in alike)
     return [group, kind, str(len(alike)), *map(cell, cards), f"{hit_by_any / len(alike):.0%}"]
+
+
+def _star(in_scope: int, cases_of_kind: int) -> str:
+    if not in_scope:
+        return ""
+    return "*" if in_scope == cases_of_kind else f"*{in_scope}"
 
 
 def misses(card: Scorecard) -> list[str]:

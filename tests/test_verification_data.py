@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
 import json
-import operator
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from random import Random
@@ -17,8 +17,10 @@ import pytest
 
 from bench.verifiers import FAIL, PASS, Scorecard, misses, save
 from tests.data.verification import dates, numerals
-from tests.data.verification.cases import CATCHERS, Case, cases
+from tests.data.verification.cases import CATCHERS, FIGURES, Case, cases
+from tests.data.verification.formula import Formula, is_figure
 from tests.data.verification.mutate import MUTATIONS, card_number, iban
+from tests.data.verification.relations import WEEKDAYS, breaks_a_relation
 from tests.data.verification.rewrite import REWRITES
 from tests.data.verification.sources import FOLDER, Source, leaves, sources
 from verifiers import grounding
@@ -26,26 +28,7 @@ from verifiers.base.scores import read
 
 SOURCES = {source.name: source for source in sources()}
 CASES = tuple(cases())
-OPERATORS: dict[type[ast.operator], Callable[[Decimal, Decimal], Decimal]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-}
-
 each_source = pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES.keys())
-
-
-def worked_out(formula: str) -> Decimal:
-    """The value of a formula of the four operations."""
-
-    def value(node: ast.expr) -> Decimal:
-        if isinstance(node, ast.BinOp):
-            return OPERATORS[type(node.op)](value(node.left), value(node.right))
-        assert isinstance(node, ast.Constant)
-        return Decimal(str(node.value))
-
-    return value(ast.parse(formula, mode="eval").body)
 
 
 def answer_of(case: Case) -> str:
@@ -124,16 +107,81 @@ def test_totals_and_shares_follow_from_their_formula(source: Source):
     for claim in source.claims_of("total", "percent"):
         share = 100 if claim.kind == "percent" else 1
         value = numerals.value_of(claim.text)
-        assert value == (worked_out(claim.follows_from) * share).quantize(value, ROUND_HALF_UP), claim.text
+        assert value == (Formula(claim.follows_from).value() * share).quantize(value, ROUND_HALF_UP), claim.text
 
 
 @each_source
 def test_terms_of_a_formula_are_figures_of_the_documents(source: Source):
     """A sum of figures that nobody stated would prove nothing."""
-    known = numerals.figures_of([source.request, source.answer])
-    for claim in source.claims_of("total"):
-        terms = {numerals.value_of(term) for term in re.split(r"[-+*/]", claim.follows_from)}
-        assert {term.normalize() for term in terms} <= known, claim.text
+    known = numerals.figures_of([source.request, source.answer]) | set(map(Decimal, range(len(numerals.WORDS))))
+    for claim in source.claims_of("total", "percent"):
+        terms = Formula(claim.follows_from).terms
+        assert {Decimal(term).normalize() for term in terms if is_figure(term)} <= known, claim.text
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("(640-500)/500", "0.28"),
+        ("mean(4, 5)", "4.5"),
+        ("days('2024-02-28', '2024-03-01') + 1", "3"),
+        ("minutes('22:15', '03:45') / 60", "5.5"),
+    ],
+)
+def test_formulas_are_worked_out(text: str, value: str):
+    """What an answer can follow from: figures, days and times."""
+    assert Formula(text).value() == Decimal(value)
+
+
+def test_terms_of_a_formula_leave_out_what_nobody_states():
+    """Minutes of an hour and parts of a hundred need not stand in the answer."""
+    assert Formula("161*450/1000").terms == {"161", "450"}
+    assert Formula("days('2024-05-22','2024-05-24')+1").terms == {"2024-05-22", "2024-05-24"}
+
+
+def test_every_weekday_is_that_of_its_day():
+    """Else a control would contradict itself."""
+    weekdays = [claim for source in sources() for claim in source.claims_of("weekday")]
+    assert len(weekdays) >= 3
+    assert all(WEEKDAYS[date.fromisoformat(claim.follows_from).weekday()] == claim.text for claim in weekdays)
+
+
+@each_source
+def test_an_untouched_answer_breaks_no_relation_that_it_states(source: Source):
+    """Controls agree with themselves, for the labels as well."""
+    assert not breaks_a_relation(source, source.answer)
+
+
+BOOKING = SOURCES["hotel-booking"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_broken"),
+    [
+        ("528 EUR", "582 EUR", True),
+        ("at 132", "at 133", True),
+        ("538 EUR in all", "548 EUR in all", True),
+        ("4 nights", "five nights", True),
+        ("11 October", "12 October", False),
+        ("Marseille", "Tarnhaven", False),
+    ],
+)
+def test_only_what_the_answer_states_itself_is_in_the_scope_of_arithmetic(old: str, new: str, is_broken: bool):
+    """Its total, its terms; not a date that nothing in the answer follows from."""
+    assert breaks_a_relation(BOOKING, BOOKING.answer.replace(old, new)) is is_broken
+
+
+def test_a_total_whose_terms_the_answer_keeps_to_itself_is_not_in_the_scope_of_arithmetic():
+    """The tax of 10 EUR is 4 nights at 2.50, but the answer does not say 2.50; that the sum then is wrong, it says."""
+    told_alone = replace(BOOKING, claims=tuple(c for c in BOOKING.claims if c.follows_from == "4*2.5"))
+    assert not breaks_a_relation(told_alone, BOOKING.answer.replace("adds 10", "adds 14"))
+
+
+def test_arithmetic_is_asked_of_broken_relations_alone():
+    """In some cases of a kind, and in none of the others."""
+    asked = Counter(case.kind for case in CASES if "arithmetic" in case.catchers)
+    assert set(asked) == set(FIGURES)
+    assert asked["shifted-date"] < len(cases_of("shifted-date")) / 4
 
 
 def test_two_readings_give_the_same_cases():

@@ -325,6 +325,110 @@ FAITHFUL = {
     "adjective": (PAPER, "Off the Greenlandic coast the sea has cooled since 1950."),
 }
 
+QUEUES: dict[str, Any] = {
+    "results": [
+        {"system": "Heron", "messages_per_second": 182000, "p99_ms": 4.1},
+        {"system": "Osprey", "messages_per_second": 91000, "p99_ms": 9.7},
+    ]
+}
+SOLAR: dict[str, Any] = {"plant": "Sierra Solar", "output_gwh": {"2021": 312.0, "2022": 327.6, "2023": 321.4}}
+MARKET: dict[str, Any] = {
+    "lots": [
+        {"fish": "cod", "kg": 1200, "price_per_kg_dkk": 34.0},
+        {"fish": "plaice", "kg": 800, "price_per_kg_dkk": 22.5},
+    ]
+}
+HEATING: dict[str, Any] = {"consumption_kwh": 14200, "price_per_kwh_eur": 0.11, "base_fee_eur_per_month": 18.5}
+BLOOD = "184 people registered; 23 were turned away and the others gave 450 ml each. It was open from 09:00 to 15:30."
+WATER = "Water boils at 373.15 K. Heating it takes 4,186 J. Turning it to steam takes 2,257 kJ per kilogram."
+ROUTE = (
+    "He left Graz at 05:20, reached Maribor, 68 km away, at 06:35 and left at 07:10. The lorry used 54 l for 180 km."
+)
+TRIP = "Class 8b: 25 pupils and 2 teachers, hostel 31 EUR per person and night, coach 1,150 EUR, grant 300 EUR."
+FLAT = "The flat has 72 m² and costs 1,080 EUR plus 210 EUR charges a month. The wall is 5 m by 2.4 m. A tip is 10%."
+FIRM = (
+    "The firm has 3 shops in Poland and 5 in Germany. Bergen has 291,940 people. The kit serves 4 with 500 g of flour."
+)
+BILL = (
+    "Keyboards at 49.99 USD, 2 of them, and a monitor at 219.00 USD. Shipping is 12.50 USD. The discount is 31.90 USD."
+)
+VOTE = "Salaries 1.2 million, travel 85,000, equipment 240,000, other 75,000 euros. Sales: Jan 120, Feb 150, Mar 90."
+BOOKED = "The room is booked from 3 June to 7 June. The lease ends on 30 June 2026. The notice is three months."
+
+FOLLOWS: dict[str, tuple[Any, str, str]] = {
+    "a unit that the next figure states": (
+        QUEUES,
+        "At p99 they took 4.1 and 9.7 ms.",
+        "At p99 they took 4.1 and 8.7 ms.",
+    ),
+    "a whole column": (SOLAR, "In those years it made 961.0 GWh.", "In those years it made 861.0 GWh."),
+    "a price and a count": (MARKET, "The cod fetched 40,800 DKK.", "The cod fetched 48,800 DKK."),
+    "lines of a bill": (MARKET, "The auction made 58,800 DKK.", "The auction made 85,800 DKK."),
+    "a month and a year": (HEATING, "The base fee is 222 EUR a year.", "The base fee is 290 EUR a year."),
+    "steps from steps": (
+        BLOOD,
+        "They gave 72.45 litres, for 161 people gave blood.",
+        "They gave 74.25 litres, for 161 people gave blood.",
+    ),
+    "hours between times": (BLOOD, "It was open for 6.5 hours.", "It was open for 7.5 hours."),
+    "minutes between times": (ROUTE, "He was there 75 minutes later.", "He was there 78 minutes later."),
+    "a rate per hundred": (ROUTE, "The lorry used 30 l per 100 km.", "The lorry used 41 l per 100 km."),
+    "hours and minutes": (ROUTE, "It took 1 hour and 15 minutes.", "It took 1 hour and 51 minutes."),
+    "a product of three": (
+        TRIP,
+        "Two nights at 31 EUR for all 27 come to 1,674 EUR.",
+        "Two nights at 31 EUR for all 27 come to 1,764 EUR.",
+    ),
+    "an area": (FLAT, "The wall has 12 m².", "The wall has 17 m²."),
+    "a percentage on top": (FLAT, "With the tip it would be 1,188 EUR.", "With the tip it would be 1,388 EUR."),
+    "the rule of three": (FIRM, "For 6 guests take 750 g of flour.", "For 6 guests take 790 g of flour."),
+    "a count rounded without a word": (FIRM, "Bergen counts 292,000 people.", "Bergen counts 296,000 people."),
+    "a balance": (
+        BILL,
+        "The goods are 318.98 USD. Less 31.90 USD, and with shipping of 12.50 USD, you pay 299.58 USD.",
+        "The goods are 318.98 USD. Less 31.90 USD, and with shipping of 12.50 USD, you pay 289.58 USD.",
+    ),
+    "an enumeration": (VOTE, "The budget is 1.6 million euros.", "The budget is 1.7 million euros."),
+    "a list with its sum": (
+        VOTE,
+        "1. January: 120\n2. February: 150\n3. March: 90\n\nSum: 360",
+        "1. January: 120\n2. February: 150\n3. March: 90\n\nSum: 390",
+    ),
+    "nights of a year that nobody names": (BOOKED, "It is booked for 4 nights.", "It is booked for 12 nights."),
+    "a month that a span leads to": (BOOKED, "Tell them by March 2026.", "Tell them by January 2026."),
+    "millions of a key": (
+        {"stored_million_m3": [{"day": "2023-10-01", "volume": 150}, {"day": "2024-03-01", "volume": 204}]},
+        "That makes a gain of 54 million.",
+        "That makes a gain of 58 million.",
+    ),
+    "bold figures": (WATER, "It boils at **373.15** K.", "It boils at **337.15** K."),
+}
+"""What follows from the sources, and the same made false. Nothing else says that it was computed."""
+
+ALIKE: dict[str, tuple[Any, str]] = {
+    "a unit that ends a sentence": (WATER, "Heating takes 4,186 J. Vaporising takes 2,257 kJ."),
+    "a currency of a key above": ({"income_chf": {"tickets": 230400}}, "Tickets brought 230,400 CHF."),
+    "an adjective of a country": (FIRM, "There are three Polish shops and five German ones."),
+    "a country that nobody contradicts": (ROUTE, "He left the Austrian town of Graz at 05:20."),
+    "names of fields": ({"revenue": {"q1": 120, "q2": 150}}, "Against Q1, revenue rose to 150 in Q2."),
+    "a count of things that are listed": (MARKET, "Two lots were sold: cod and plaice, 1,200 and 800 kg."),
+    "no more than": ("Uploads: max. 5 MB, PNG or JPEG.", "Upload a PNG or JPEG of no more than 5 MB."),
+    "a figure that was computed": (
+        "Mix 250 ml milk with 500 g flour for 4 people.",
+        "For 6 guests mix 375 ml milk with 750 g flour.",
+    ),
+    "a price of two readings": ("The bag weighs 5 kg.", "The bag weighs 11 pounds."),
+    "month and year in figures": ("Best before 07/2025.", "It is best before July 2025."),
+}
+
+FOREIGN: dict[str, tuple[Any, str]] = {
+    "a currency that no source knows": (TRIP, "The 27 of them pay 837 CHF a night."),
+    "kilo and mega": (HEATING, "They used 14,200 MWh."),
+    "seconds for milliseconds": (QUEUES, "Heron took 4.1 s."),
+    "what bare figures are": ({"rain_mm": {"spring": 180, "summer": 240}}, "It came to 420 cm: 180 and 240."),
+    "weeks for days": ("It took 3 days of fighting.", "It took 3 weeks of fighting."),
+}
+
 
 def request(source: Any, question: str = "What does the material say?") -> dict[str, Any]:
     part = {"text": source} if isinstance(source, str) else {"data": source}
@@ -374,6 +478,40 @@ def test_other_words_for_the_same_pass(name: str) -> None:
     source, answer = FAITHFUL[name]
     found = of_text(source, answer)
     assert (found.value, found.findings) == (Value.PASS, ())
+
+
+@pytest.mark.parametrize("name", FOLLOWS)
+def test_what_follows_from_the_sources_passes_and_what_does_not_fails(name: str) -> None:
+    """Steps that answers really take: one figure differs, and no other step happens to lead there."""
+    source, right, wrong = FOLLOWS[name]
+    assert of_text(source, right).findings == ()
+    assert of_text(source, wrong).value is Value.FAIL
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_what_is_only_told_otherwise_passes(name: str) -> None:
+    """Each was a false block once."""
+    source, answer = ALIKE[name]
+    assert of_text(source, answer).findings == ()
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_unit_that_the_sources_do_not_give_fails(name: str) -> None:
+    """The number alone is not the claim."""
+    source, answer = FOREIGN[name]
+    assert of_text(source, answer).value is Value.FAIL
+
+
+def test_the_order_of_sentences_does_not_matter() -> None:
+    """What one figure follows from may be told after it."""
+    first, last = "At 450 ml each this makes 72.45 litres.", "Of 184 people 161 gave blood."
+    assert of_text(BLOOD, f"{first} {last}").findings == of_text(BLOOD, f"{last} {first}").findings == ()
+
+
+def test_figures_past_the_limit_of_tries_are_not_cleared_by_it() -> None:
+    """The first hundred were tried, and trying again what failed does not make it pass."""
+    figures = " ".join(f"It was {n * 7919 + 100_003} then." for n in range(300))
+    assert of_text(BRIDGE, figures).value is Value.FAIL
 
 
 def test_a_question_alone_is_inconclusive() -> None:

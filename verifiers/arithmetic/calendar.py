@@ -47,7 +47,7 @@ _MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
 PATTERN = (
     rf"(?<![\w.,/-])(?:(?P<iso>\d{{4}}-\d\d-\d\d)(?![\w-])"
     rf"|(?P<d1>\d{{1,2}})(?:st|nd|rd|th)?\s(?:of\s)?(?P<m1>{_MONTH})\b\.?(?:,?\s(?P<y1>\d{{4}})\b(?!,\d))?"
-    rf"|(?P<m2>{_MONTH})\b\.?\s(?P<d2>\d{{1,2}})(?:st|nd|rd|th)?\b(?![\d.:%])(?:,?\s(?P<y2>\d{{4}})\b(?!,\d))?)"
+    rf"|(?P<m2>{_MONTH})\b\.?\s(?P<d2>\d{{1,2}})(?:st|nd|rd|th)?\b(?![\d.:%]|,\d)(?:,?\s(?P<y2>\d{{4}})\b(?!,\d))?)"
 )
 """For a verbose, case-insensitive pattern: no literal blanks."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from verifiers.arithmetic.claim import Claim, claim
-from verifiers.arithmetic.compare import is_alike
+from verifiers.arithmetic.compare import in_one_unit, is_alike, is_one_kind
 from verifiers.arithmetic.quantity import Quantity
 from verifiers.arithmetic.range import HUNDRED, Range, plain
 from verifiers.arithmetic.sentence import ANY, N, P, Q, Sentence, Y
@@ -33,11 +33,29 @@ _AFTER = re.compile(
 _BEFORE = re.compile(
     rf"\b(?P<verb>{_UP}|{_DOWN})\s(?:by\s)?(?P<change>{Q})(?P<points>\s(?:percentage )?points?\b)?,?{_END}\s{_FROM_TO}"
 )
+_TO_FROM = re.compile(
+    rf"(?P<new>{Q}){_WORDS},\s(?P<verb>up|down)\s(?:by\s)?(?P<change>{Q})(?P<points>\s(?:percentage )?points?\b)?"
+    rf"\s(?:from|on|compared with|against)\s(?:the\s)?(?P<old>{Q})"
+)
+_BEYOND = re.compile(
+    rf"(?P<new>{Q})(?P<what>{_WORDS}),\s(?:or\s|which is\s|that is\s)?(?P<change>{Q})\s(?:\w{{1,20}}\s){{0,2}}"
+    rf"(?P<verb>more|less|fewer|higher|lower|longer|shorter|above|below|over|under)\s(?:than\s)?(?:the\s)?(?:\w{{2,20}}\sof\s)?(?P<old>{Q})"
+)
+_GAP = re.compile(
+    rf"(?P<one>{Q}){_WORDS}\s(?:and|against|versus|to)\s{_WORDS}?(?P<other>{Q})(?:\s[^\W\d_]{{1,12}}){{0,3}},\s"
+    rf"(?:which is\s|that is\s)?an?\s(?:difference|gap|margin|lead|spread)\sof\s(?P<change>{Q})"
+)
+_HAD_BEEN = re.compile(
+    rf"\b(?:had been|was|were)\s(?P<old>{N}){_WORDS},\s(?:which makes|which is|so|that is|making)\s(?:a|an)\s"
+    rf"(?P<way>gain|rise|increase|growth|loss|drop|fall|decline|decrease)\sof\s(?P<change>{N})"
+)
 _MULTIPLE = re.compile(rf"\b(?P<times>doubled|tripled|trebled|quadrupled|halved)\b{_WORDS}{_FROM_TO}")
+_AS = rf"(?:\s(?:\w{{1,20}}\s)?(?:is|are|was|were)\s|{_WORDS},\s)"
+_THAN = r"(?:\w{1,20}\swith\s)?(?:the\s)?"
 _TIMES = re.compile(
-    rf"(?P<new>{N})\s(?:\w{{1,20}}\s)?(?:is|are|was|were)\s(?P<times>twice|double|half|three times|four times"
+    rf"(?P<new>{Q}){_AS}(?P<times>twice|double|half|three times|four times"
     rf"|five times|ten times)\s"
-    rf"(?:as (?:many|much|high|large|long) as\s)?(?:the\s)?(?P<old>{N})(?!\s(?:times|more))"
+    rf"(?:as (?:many|much|high|large|long) as\s)?{_THAN}(?P<old>{Q})(?!\s(?:times|more))"
 )
 _MORE = re.compile(
     rf"(?P<new>{N})\s(?:\w{{1,20}}\s)?(?:is|are|was|were)\s(?P<change>{Q})\s(?:\w{{1,20}}\s)?(?P<verb>more|less"
@@ -58,7 +76,7 @@ _FACTORS = {
     "halved": "0.5",
     "half": "0.5",
 }
-_LESS = re.compile(rf"(?:{_DOWN}|less|fewer|lower|smaller)$", re.IGNORECASE)
+_LESS = re.compile(rf"(?:{_DOWN}|down|less|fewer|lower|smaller|shorter|below|under)$", re.IGNORECASE)
 _HEDGED = re.compile(r"\b(?:nearly|almost|roughly|about|more than|over|approximately|well|slightly)\s(?:as\s)?$")
 _LOOSE = Range(Decimal("0.9"), Decimal("1.1"))
 """A verb such as "doubled" is no figure: a tenth more or less is still called so."""
@@ -72,8 +90,37 @@ def changes(sentence: Sentence) -> Iterator[Claim]:
         yield from _change(sentence, found, bool(found["points"]))
     for found in _MORE.finditer(sentence.text):
         yield from _change(sentence, found, is_points=False)
+    for found in _TO_FROM.finditer(sentence.text):
+        yield from _change(sentence, found, bool(found["points"]))
+    for found in _BEYOND.finditer(sentence.text):
+        if is_one_kind(sentence.text, *(found.start(name) for name in ("new", "change", "old"))):
+            yield from _change(sentence, found, is_points=False)
+    yield from _since(sentence)
+    yield from _gaps(sentence)
     for pattern, slack in ((_MULTIPLE, _LOOSE), (_TIMES, Range.around(Decimal(1)))):
         yield from _multiples(sentence, pattern, slack)
+
+
+def _gaps(sentence: Sentence) -> Iterator[Claim]:
+    for found in _GAP.finditer(sentence.text):
+        one, other, change = (sentence.quantity(found, name) for name in ("one", "other", "change"))
+        if in_one_unit([one, other, change]):
+            made = one.given() - other.given() if one.value > other.value else other.given() - one.given()
+            yield claim("change-wrong", made.meets(change.stated()), change.text, plain(made.middle))
+
+
+def _since(sentence: Sentence) -> Iterator[Claim]:
+    """The new figure stands in the sentence before, and is one of those there."""
+    tokens = sentence.previous.tokens.values() if sentence.previous else ()
+    for found in _HAD_BEEN.finditer(sentence.text):
+        old, change = sentence.quantity(found, "old"), sentence.quantity(found, "change")
+        sign = Decimal(1) if found["way"] in ("gain", "rise", "increase", "growth") else Decimal(-1)
+        news = [each for each in tokens if isinstance(each, Quantity) and is_alike([each, old, change])]
+        news = [each for each in news if old.value / 2 <= each.value <= old.value * 2]
+        made = [(new.given() - old.given()).scaled(sign) for new in news]
+        if made:
+            is_held = any(way.meets(change.stated()) for way in made)
+            yield claim("change-wrong", is_held, change.text, plain(made[0].middle))
 
 
 def _change(sentence: Sentence, found: re.Match[str], is_points: bool) -> Iterator[Claim]:

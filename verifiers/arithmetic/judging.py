@@ -7,14 +7,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from verifiers.arithmetic.averages import averages
+from verifiers.arithmetic.balances import balances
+from verifiers.arithmetic.breakdowns import breakdowns
 from verifiers.arithmetic.changes import changes
 from verifiers.arithmetic.claim import Claim
 from verifiers.arithmetic.conversions import conversions
 from verifiers.arithmetic.days import days
+from verifiers.arithmetic.elapsed import elapsed
+from verifiers.arithmetic.emphasis import plain
 from verifiers.arithmetic.equations import equations
 from verifiers.arithmetic.percents import percents
+from verifiers.arithmetic.products import products
 from verifiers.arithmetic.records import records
+from verifiers.arithmetic.remainders import remainders
 from verifiers.arithmetic.sentence import Sentence, sentences
+from verifiers.arithmetic.shares import shares
 from verifiers.arithmetic.sums import sums
 from verifiers.arithmetic.totals import totals
 from verifiers.arithmetic.walk import escaped, walk
@@ -30,7 +38,20 @@ FINDINGS = 20
 
 _DIGITS = re.compile(r"\d+")
 
-CHECKS: tuple[Callable[[Sentence], Iterator[Claim]], ...] = (sums, percents, changes, conversions, days)
+CHECKS: tuple[Callable[[Sentence], Iterator[Claim]], ...] = (
+    sums,
+    breakdowns,
+    products,
+    remainders,
+    averages,
+    balances,
+    percents,
+    shares,
+    changes,
+    conversions,
+    days,
+    elapsed,
+)
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -89,6 +110,7 @@ def _claims(document: object) -> tuple[list[Claim], bool]:
 
 
 def _of_text(text: str) -> Iterator[Claim]:
+    text = plain(text)
     for sentence in sentences(text):
         if not sentence.is_disputed:
             yield from (found for check in CHECKS for found in check(sentence))

@@ -23,6 +23,7 @@ WORDS = {
         ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"], start=2
     )
 } | {"fifteen": Decimal(15), "twenty": Decimal(20), "thirty": Decimal(30), "forty": Decimal(40), "fifty": Decimal(50)}
+CENT = Decimal("0.01")
 _FIVES = 125
 """A figure that ends in 5 may be rounded to fives where that moves it by no more than 2 %: 175, and not 25."""
 
@@ -46,6 +47,11 @@ class Quantity:
         """As an operand."""
         half = ZERO if self.is_exact else self.step / 2
         return Range.around(self.value, self._loose() if self.is_approximate else half)
+
+    def exactly(self) -> Range:
+        """As a price: with two decimals it is told to the cent."""
+        is_price = self.step == CENT and not self.is_approximate
+        return Range.around(self.value) if is_price else self.given()
 
     def stated(self) -> Range:
         """As a result, which may always have been rounded to its last digit."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from verifiers.arithmetic import unit
@@ -65,6 +65,8 @@ class Sentence:
     """With a letter for each token."""
     tokens: dict[int, Token]
     """By position in the text."""
+    previous: Sentence | None = None
+    """The one before it in which something could be computed."""
 
     @property
     def is_disputed(self) -> bool:
@@ -103,7 +105,7 @@ CHARACTERS = 2_000
 def sentences(text: str) -> Iterator[Sentence]:
     """The sentences in which something could be computed: those with a number or a day, of a bounded length."""
     skeleton, tokens = _read(text)
-    start = 0
+    start, last = 0, None
     positions = iter(tokens)
     position = next(positions, None)
     for end, following in _breaks(skeleton):
@@ -112,7 +114,8 @@ def sentences(text: str) -> Iterator[Sentence]:
             inside[position - start] = tokens[position]
             position = next(positions, None)
         if 0 < len(inside) <= TOKENS and end - start <= CHARACTERS:
-            yield Sentence(skeleton[start:end], inside)
+            last = Sentence(skeleton[start:end], inside, replace(last, previous=None) if last else None)
+            yield last
         start = following
 
 

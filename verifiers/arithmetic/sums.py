@@ -7,34 +7,40 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from itertools import pairwise
 
 from verifiers.arithmetic.claim import Claim, claim
-from verifiers.arithmetic.compare import is_alike, noun_after
+from verifiers.arithmetic.compare import noun_after
+from verifiers.arithmetic.enumeration import alike_tail, list_after, list_before, total_range
 from verifiers.arithmetic.quantity import Quantity
 from verifiers.arithmetic.range import Range, plain
-from verifiers.arithmetic.sentence import ANY, Q, Sentence
+from verifiers.arithmetic.sentence import ANY, N, Q, Sentence
 
 _TOTAL = (
-    r"\b(?:(?:for |making |giving |with |which is )?(?:a |an |the )?(?:grand |combined |overall )?"
+    r"\b(?:(?:for |making |giving |with |which is )?(?:a |an |the )?(?:grand |combined |overall |net |gross )?"
     r"(?:total(?:l?ing|s| of| is| comes to| was)|sum of)|add(?:s|ing)? up to|sum(?:s|ming)? to|total:)\s(?:a |the )?"
 )
 _AFTER = re.compile(rf"{_TOTAL}(?P<total>{Q})(?!\s(?:less|more|fewer))")
 _TRAILING = re.compile(
     rf"[,:=(–—]\s?(?:or |so |i\.e\. )?(?P<total>{Q})[^{ANY[1:-1]},]{{0,25}}\b(?:in total|altogether|in all)\b"
+    rf"(?!\s(?:with|including|counting|plus)\b)"
 )
+_TOGETHER = re.compile(
+    rf"[,:(–—]\s?(?:or |so |and |which is |that is )?(?:together|altogether|combined|making|in all|in total),?"
+    rf"\s(?P<total>{Q})(?!\s?\w{{0,8}}\s(?:with|including|counting|plus)\b)"
+)
+_MAKE = re.compile(
+    rf"\s(?:is|are|makes?|give|gives)\s(?P<total>{N})(?=\s?[\w%]{{0,12}}\s?(?:[.,;:]|$|in (?:all|total)))"
+)
+_MAKES = re.compile(
+    r"(?<!\bthat)(?<!\bthis)(?<!\bit)(?<!\bwhich)"
+    rf"\s(?:makes?|made|gives?|comes? to|came to|adds? up to)\s(?P<total>{N})"
+)
+"""After a list of two or more, as in "the legs of 68 and 112 km make 180 km"."""
+_KINDS = r"(?:people|persons|pieces|items|units|vehicles|animals|participants)\b"
+_PEOPLE = re.compile(rf",\s(?P<total>{N})\s{_KINDS}")
+_ARE_PEOPLE = re.compile(rf"\s(?:are|is|makes?)\s(?P<total>{N})\s{_KINDS}")
 _BEFORE = re.compile(rf"\b[Tt]otal (?:of|is|was)\s(?P<total>{Q})[^{ANY[1:-1]},:()]{{0,40}}(?::\s|\s\(|\s[–—]\s)")
 
-_WORDS = r"[^,():–—]{0,45}"
-_COMMA = re.compile(rf"{_WORDS},\s(?:\w{{1,12}}\s){{0,3}}[$€£]?")
-_AND = re.compile(rf"{_WORDS},?\s(?:and|plus|\+|&)\s(?:\w{{1,12}}\s){{0,3}}")
-_RANGE = re.compile(r"\b(?:between|from|either|both)\s$", re.IGNORECASE)
-_TAIL = re.compile(r"[^()]{0,45}[,:–—(]?\s{0,2}")
-_UNEVEN = re.compile(
-    r"\b(?:refund\w*|lost|minus|less|fewer|return\w*|cancel\w*|remov\w*|withdr\w*|subtract\w*|discount\w*|each"
-    r"|per|times|every"
-    r"|which|includ\w*|old|ago|than|apiece|out of|of the|by)\b"
-)
 _PRICES = re.compile(r"\b(?:costs?|priced?|prices|charges?|fees?|rates?)\b", re.IGNORECASE)
 """Before the list: its figures may be for one piece each."""
 _LIKELY = Range(Decimal("0.8"), Decimal("1.25"))
@@ -43,30 +49,35 @@ a total this close to the sum is taken for one."""
 
 
 def sums(sentence: Sentence) -> Iterator[Claim]:
-    for found in _AFTER.finditer(sentence.text):
-        yield from _judged(sentence, _list_before(sentence, found.start()), found)
-    for found in _TRAILING.finditer(sentence.text):
-        yield from _judged(sentence, _list_before(sentence, found.start()), found)
+    for pattern in (_AFTER, _TRAILING, _TOGETHER, _MAKES):
+        for found in pattern.finditer(sentence.text):
+            yield from _judged(sentence, list_before(sentence, found.start()), found)
+    for found in _ARE_PEOPLE.finditer(sentence.text):
+        yield from _judged(sentence, list_before(sentence, found.start()), found, is_said=True)
+    for pattern in (_MAKE, _PEOPLE):
+        yield from _likely_ones(sentence, pattern)
     for found in _BEFORE.finditer(sentence.text):
-        yield from _judged(sentence, _list_after(sentence, found.end()), found)
+        yield from _judged(sentence, list_after(sentence, found.end()), found)
 
 
-def _judged(sentence: Sentence, parts: list[int], found: re.Match[str]) -> Iterator[Claim]:
+def _likely_ones(sentence: Sentence, pattern: re.Pattern[str]) -> Iterator[Claim]:
+    """Nothing here says that it is a total, so only what comes near one is taken for it."""
+    for found in pattern.finditer(sentence.text):
+        parts, total = list_before(sentence, found.start()), sentence.quantity(found, "total")
+        if len(parts) >= 2 and _is_likely(total, total_range([sentence.quantity_at(part) for part in parts])):
+            yield from _judged(sentence, parts, found)
+
+
+def _judged(sentence: Sentence, listed: list[int], found: re.Match[str], is_said: bool = False) -> Iterator[Claim]:
+    """What comes first in a list may be no part of the sum, so that any longer end of it makes the total right."""
     total = sentence.quantity(found, "total")
-    addends = [sentence.quantity_at(position) for position in parts]
-    if len(addends) < 2 or not is_alike([*addends, total]):
+    parts = alike_tail(sentence, listed, found.start("total"))
+    if len(parts) < 2 or total.is_bound:
         return
-    made = _sum(addends)
-    is_held = made.meets(total.stated())
-    if is_held or _is_clear(sentence, parts, found.start("total"), total, made):
-        yield claim("sum-wrong", is_held, total.text, plain(made.middle))
-
-
-def _sum(addends: list[Quantity]) -> Range:
-    made = Range.around(Decimal(0))
-    for addend in addends:
-        made += addend.given()
-    return made
+    ends = [total_range([sentence.quantity_at(part) for part in parts[first:]]) for first in range(len(parts) - 1)]
+    is_held = any(made.meets(total.stated()) for made in ends)
+    if is_held or is_said or _is_clear(sentence, parts, found.start("total"), total, ends[0]):
+        yield claim("sum-wrong", is_held, total.text, plain(ends[0].middle))
 
 
 def _is_clear(sentence: Sentence, parts: list[int], at: int, total: Quantity, made: Range) -> bool:
@@ -81,37 +92,3 @@ def _is_clear(sentence: Sentence, parts: list[int], at: int, total: Quantity, ma
 
 def _is_likely(total: Quantity, made: Range) -> bool:
     return made.middle > 0 and _LIKELY.has(total.value / made.middle)
-
-
-def _list_before(sentence: Sentence, end: int) -> list[int]:
-    """The quantities that a clause starts with, where they are one list that ends here; else none."""
-    start = max(sentence.text.rfind(":", 0, end), sentence.text.rfind("(", 0, end)) + 1
-    places = _quantities(sentence, start, end)
-    if (
-        not places
-        or _RANGE.search(sentence.text, start, places[0])
-        or not _TAIL.fullmatch(sentence.text, places[-1] + 1, end)
-    ):
-        return []
-    return places if _is_list(sentence.text, places, end) else []
-
-
-def _list_after(sentence: Sentence, start: int) -> list[int]:
-    close = sentence.text.find(")", start)
-    end = close if close >= 0 else len(sentence.text)
-    places = _quantities(sentence, start, end)
-    return places if _is_list(sentence.text, places, end) else []
-
-
-def _quantities(sentence: Sentence, start: int, end: int) -> list[int]:
-    inside = (position for position in sentence.tokens if start <= position < end)
-    return [position for position in inside if isinstance(sentence.tokens[position], Quantity)]
-
-
-def _is_list(text: str, places: list[int], end: int) -> bool:
-    if len(places) < 2 or _UNEVEN.search(text, places[0], end):
-        return False
-    gaps = list(pairwise(places))
-    return all(_COMMA.fullmatch(text, a + 1, b) or _AND.fullmatch(text, a + 1, b) for a, b in gaps) and bool(
-        _AND.fullmatch(text, gaps[-1][0] + 1, gaps[-1][1])
-    )

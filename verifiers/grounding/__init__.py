@@ -15,17 +15,19 @@ from verifiers.grounding.judgement import judge
 
 DESCRIPTION = Description(
     name="grounding",
-    version="1",
+    version="2",
     sees=(
         "Numbers, dates, times, names, quotations, URLs and identifiers of the answer that no source contains.",
         "A number or year that the answer ties to the words of a source sentence which states another one.",
         "A source sentence repeated with its negation added or dropped.",
+        "A number in a unit or a currency that the sources do not give it.",
         "A citation marker that points to no listed source.",
     ),
     blind_to=(
         "Whether the sources are true, or whether the response's own sources exist.",
         "Statements without a number, date, name, quotation or reference, and two sourced names that changed places.",
-        "Conclusions, omissions, and arithmetic beyond one step from the sources.",
+        "Conclusions, omissions, and whether what was computed was computed rightly.",
+        "A wrong number that happens to be one step of arithmetic from other figures.",
         "Names and negations in languages other than English.",
     ),
     family="grounding",

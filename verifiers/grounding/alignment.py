@@ -5,7 +5,6 @@ Two things show only so: a figure that the source ties to other words, and a neg
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from verifiers.grounding.dates import Date
 from verifiers.grounding.figures import Figure
 from verifiers.grounding.mentions import Mentions
 from verifiers.grounding.rows import Tables
-from verifiers.grounding.sentences import Sentence, stem, words
+from verifiers.grounding.sentences import Sentence, stem, within, words
 from verifiers.grounding.sources import Sources
 
 MIN_SHARED = 3
@@ -139,12 +138,12 @@ def _capitalised(sentence: Sentence) -> set[str]:
 
 
 def align(reading: Mentions, sentence: Sentence) -> Aligned:
-    figures = _within(reading.figures, sentence)[:_MAX_FIGURES]
+    figures = within(reading.figures, sentence)[:_MAX_FIGURES]
     kinds = Counter(kind(figure) for figure in figures)
     lone = {kind(figure): figure for figure in figures if kinds[kind(figure)] == 1}
     # A kind that occurs twice is kept under a name that no other sentence asks for: its values still count as stated.
     rest = {f"{kind(figure)}#{figure.start}": figure for figure in figures if kinds[kind(figure)] > 1}
-    return Aligned(sentence, sentence.words, lone | rest, tuple(_within_dates(reading.dates, sentence)))
+    return Aligned(sentence, sentence.words, lone | rest, tuple(within(reading.dates, sentence)))
 
 
 def kind(figure: Figure) -> str:
@@ -152,13 +151,3 @@ def kind(figure: Figure) -> str:
     if figure.is_year:
         return "year"
     return f"unit {figure.unit.dimension}" if figure.unit else f"count {stem(figure.noun)}"
-
-
-def _within(figures: Sequence[Figure], sentence: Sentence) -> Sequence[Figure]:
-    low = bisect_left(figures, sentence.start, key=lambda figure: figure.start)
-    return figures[low : bisect_left(figures, sentence.end, key=lambda figure: figure.start)]
-
-
-def _within_dates(dates: Sequence[Date], sentence: Sentence) -> Sequence[Date]:
-    low = bisect_left(dates, sentence.start, key=lambda date: date.start)
-    return dates[low : bisect_left(dates, sentence.end, key=lambda date: date.start)]

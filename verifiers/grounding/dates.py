@@ -21,13 +21,15 @@ _PATTERNS = tuple(
         rf"|th)?{_JOIN})?(?:the )?{_DAY}(?: of)?[ -]{_MONTH}(?:,?[ -]{_YEAR})?",
         rf"(?<!\w){_MONTH} (?:the )?{_DAY}(?![\d.%]|,\d)(?:{_JOIN}(?P<last>[0-3]?\d)(?:st|nd|rd"
         rf"|th)?(?![\d.%]))?(?:,? {_YEAR})?",
-        rf"(?<!\w){_MONTH},?(?: of)? {_YEAR}",
+        rf"(?<!\w){_MONTH}(?: of)? {_YEAR}",
+        rf"(?<!\w){_MONTH}, (?P<year>(?:1[5-9]|20)\d\d)(?!\d)",
         r"(?<![\w/.])(?P<day>[0-3]?\d)(?P<mark>[/.])(?P<month>[0-3]?\d)(?P=mark)(?P<year>[12]\d{3})(?![\d/])",
         r"(?<![\w-])(?P<year>[12]\d{3})-(?P<month>0[1-9]|1[0-2])(?![\d-])",
+        r"(?<![\w/.])(?P<month>0?[1-9]|1[0-2])/(?P<year>(?:19|20)\d\d)(?![\d/])",
     )
 )
 _TIME = re.compile(
-    r"(?<![\d:.])(?P<hour>[0-2]?\d)(?:[:.](?P<minute>[0-5]\d)(?::[0-5]\d(?:\.\d{1,9})?)?)?\s?(?P<half>[ap]\.?m\b\.?)?(?!\d)"
+    r"(?<![\d:.])(?P<hour>[0-2]?\d)(?:[:.](?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:\.\d{1,9})?)?)?\s?(?P<half>[ap]\.?m\b\.?)?(?!\d)"
     r"(?:Z|[+-]\d\d:\d\d)?",
     re.IGNORECASE,
 )
@@ -57,6 +59,7 @@ class Time:
     token: str
     minutes: tuple[int, ...]
     """Minutes since midnight; two readings where neither am nor pm is said."""
+    second: int = 0
 
 
 def read(text: str) -> list[Date]:
@@ -106,4 +109,4 @@ def _time(match: re.Match[str]) -> Time | None:
         return None
     half = (match["half"] or "").lower()[:1]
     hours = {"a": (hour % 12,), "p": (hour % 12 + 12,)}.get(half, (hour, hour + 12) if hour < 12 else (hour,))
-    return Time(match.start(), match.end(), token, tuple(60 * h + minute for h in hours))
+    return Time(match.start(), match.end(), token, tuple(60 * h + minute for h in hours), int(match["second"] or 0))

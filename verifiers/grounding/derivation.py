@@ -1,186 +1,186 @@
-"""Is a number one step away from the sources: a sum, difference, ratio, share, mean, conversion or span of days?
+"""Is a figure one step away from the sources, or from other figures of the answer that are?
 
-Asked only where the sentence says that something was computed; whether it was computed rightly is another verifier's.
+What is one step away by chance is no derivation. So a step is believed the more readily, the fewer results there are
+that it could have been mistaken for (`steps.py`), and where the sentence says that something was computed. Figures of
+the sentence itself come first: most of what is computed is computed from those beside it. Whether it was computed
+rightly is another verifier's question.
 """
 
 from __future__ import annotations
 
-import datetime
 import re
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, islice
 
-from verifiers.grounding import settings
-from verifiers.grounding.dates import Date
+from verifiers.grounding import compositions, operands, settings, units
+from verifiers.grounding.compounds import is_compound
+from verifiers.grounding.dates import Date, Time
 from verifiers.grounding.figures import Figure
+from verifiers.grounding.operands import MAX_OPERANDS, Operand
+from verifiers.grounding.periods import factors as periods_of
 from verifiers.grounding.sources import Sources
+from verifiers.grounding.spans import Spans
+from verifiers.grounding.steps import Pool, Steps
 from verifiers.grounding.units import Unit
 
 _CUE = re.compile(
-    r"\b(?:totals?|totall?ing|sum|sums|altogether|together|combined|plus|minus|add(?:s|ed|ing)?|difference|differs?"
-    r"|more|less|fewer|greater|higher|lower|larger|smaller|longer|shorter|older|younger|gap|margin|remain(?:s|ing|der)?"
-    r"|per ?cent(?:age)?|percentage|share|ratio|average|mean|twice|double[sd]?|triple[sd]?|half|third|quarter|fold"
+    r"\b(?:totals?|totall?ing|sum|sums|altogether|together|combined|overall|plus|minus|add(?:s|ed|ing)?|difference"
+    r"|differs?|more|less|fewer|greater|higher|lower|larger|smaller|longer|shorter|older|younger|faster|slower|cheaper"
+    r"|dearer|above|below|ahead|behind|gap|margin|remain(?:s|ing|der)?|rest|left over|others?|per ?cent(?:age)?"
+    r"|percentage|share|ratio|average|mean|each|twice|double[sd]?|triple[sd]?|half|third|quarter|fold"
     r"|r[io]se[sn]?|fell|fall(?:s|en|ing)?|grew|grow(?:s|n|th|ing)?|increas\w+|decreas\w+|declin\w+|dropp?\w*|gain\w*|lost"
-    r"|net|gross|owed|in all|this (?:is|makes|comes)|comes to|excess|shortfall|saving\w*|saved?"
-    r"|changed?)\b|%|\btimes (?:as|more|the)\b",
+    r"|net|gross|owed?|owing|due|in all|this (?:is|makes|comes)|makes?|(?:comes?|came|coming|adds?|amounts?) to|excess"
+    r"|shortfall|saving\w*|saved?|changed?)\b|%|\btimes (?:as|more|the)\b|=|\bper (?:100|1,?000|hundred|thousand)\b"
+    r"|\b(?:an?|per|every|each) (?:second|minute|hour|day|night|week|month|quarter|year)\b",
     re.IGNORECASE,
 )
 _SPAN_CUE = re.compile(r"\b(?:years?|days?|weeks?|months?|decades?|later|earlier|ago|aged?)\b", re.IGNORECASE)
-_MAX_OPERANDS = 150
+_PER_HUNDRED = re.compile(r"\bper[ _]?(?:100|hundred|cent)|%|\bof (?:100|a hundred)\b", re.IGNORECASE)
 _MAX_SUBSET = 8
-"""Longest column of which part sums are known: 256 of them."""
-_MAX_DATES = 60
-_INDEX = re.compile(r"/\d+(?=/|$)")
+"""Longest group of which part sums are known: 256 of them."""
+_MAX_PART_SUMS = 10_000
 
 
-@lru_cache(maxsize=64)
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """The greatest chance of an accident at which a step is still believed."""
+
+    sums: float
+    products: float
+
+
+UNSAID = Belief(sums=0.35, products=0.35)
+SAID = Belief(sums=float("inf"), products=1.0)
+"""Where the sentence says that something was computed."""
+
+
+@lru_cache(maxsize=256)
 def has_cue(text: str) -> bool:
     return bool(_CUE.search(text))
-
-
-@lru_cache(maxsize=64)
-def has_span_cue(text: str) -> bool:
-    return bool(_SPAN_CUE.search(text))
 
 
 class Derivation:
     """What one step from the sources can give. Tries a bounded number of times and says when it ran out."""
 
     def __init__(self, known: Sources) -> None:
-        self.tries_left = settings.MAX_DERIVATIONS
+        self.tries_left = self._retries_left = settings.MAX_DERIVATIONS
+        self.spans = Spans(known)
         self._known = known
-        self._operands = [value for value in known.distinct if value][:_MAX_OPERANDS]
-        self._results = sorted({*_group_results(known)})
-        self._spans = sorted({*_spans(known.dates), *_year_spans(known.years)})
-        self._days = _days_after(known)
+        groups = operands.groups(known)
+        self._wholes = list(operands.wholes(known, groups))
+        self._operands = operands.of_sources(known, self._wholes)
+        self._part_sums = sorted(islice(_part_sums(groups), _MAX_PART_SUMS))
+        self._is_per_hundred = any(_PER_HUNDRED.search(passage.key or passage.text) for passage in known.passages)
 
-    def reaches(self, figure: Figure, beside: Iterable[Figure], text: str) -> bool:
-        """`beside` are the other figures of the sentence: a total may be theirs."""
-        if self._converts(figure) or (
-            has_span_cue(text) and _is_near(self._spans, abs(figure.value), figure.tolerance)
-        ):
+    def reaches(self, figure: Figure, within: Sequence[Operand], beside: Sequence[Operand], text: str) -> bool:
+        """`within` are the other figures of its sentence, `beside` those near by: it may be made of either. What was
+        reached may be stepped from as well.
+        """
+        if self.explains(figure, text):
             return True
-        others = [abs(other.value) for other in beside]
         self.tries_left -= 1
-        is_reached = self.tries_left < 0 or _is_part_sum(figure, others)
-        is_reached = is_reached or (has_cue(text) and self._computes(abs(figure.value), figure.tolerance, others))
-        if is_reached and len(self._operands) < _MAX_OPERANDS:
-            self._operands.append(
-                abs(figure.value)
-            )  # the next step may start from this one: 810 in all, 400 paid, 410 owed
+        is_reached = self.tries_left < 0 or self._computes(figure, within, beside, text)
+        self._remember(figure, is_reached)
         return is_reached
 
-    def _computes(self, value: float, tolerance: float, others: Sequence[float]) -> bool:
-        operands = sorted({*self._operands, *others})
-        if _is_near(self._results, value, tolerance) or (len(others) > 1 and abs(sum(others) - value) <= tolerance):
-            return True
-        return any(_pairs(value, tolerance, operand, operands) for operand in operands)
+    def reaches_now(self, figure: Figure, within: Sequence[Operand], beside: Sequence[Operand], text: str) -> bool:
+        """Tries once more what was out of reach; past the limit it stays there."""
+        self._retries_left -= 1
+        is_reached = self._retries_left >= 0 and self._computes(figure, within, beside, text)
+        self._remember(figure, is_reached)
+        return is_reached
 
-    def _converts(self, figure: Figure) -> bool:
-        """The same quantity in another unit of its dimension."""
-        unit = figure.unit
-        return unit is not None and any(
-            self._known.near(*_converted(figure, unit, other)) for other in self._others(unit)
-        )
-
-    def _others(self, unit: Unit) -> list[Unit]:
-        return [other for other in self._known.units if other.dimension == unit.dimension and other != unit]
+    def _remember(self, figure: Figure, is_reached: bool) -> None:
+        if is_reached and len(self._operands) < MAX_OPERANDS:
+            self._operands.append(Operand(abs(figure.value), figure.unit))
 
     def reaches_date(self, date: Date) -> bool:
-        """A source date plus or minus a span that a source states."""
-        return date.year > 0 and date.day > 0 and (date.year, date.month, date.day) in self._days
+        return self.spans.leads_to(date)
 
+    def reaches_time(self, time: Time) -> bool:
+        return self.spans.leads_to_time(time)
 
-def _is_part_sum(figure: Figure, others: Sequence[float]) -> bool:
-    """The sum of some of the few other figures of its sentence needs no word that says so."""
-    if not 2 <= len(others) <= _MAX_SUBSET:
+    def explains(self, figure: Figure, text: str) -> bool:
+        """Without arithmetic: the same quantity in another unit, or a span between two moments."""
+        return self.converts(figure) or self._is_span(figure, text)
+
+    def _is_span(self, figure: Figure, text: str) -> bool:
+        if figure.unit:
+            return self.spans.has(figure)
+        return bool(_SPAN_CUE.search(text)) and self.spans.has_bare(figure)
+
+    def _computes(self, figure: Figure, within: Sequence[Operand], beside: Sequence[Operand], text: str) -> bool:
+        if compositions.is_plain(figure, within, beside, self._wholes):
+            return True
+        if is_compound(figure, within) or is_compound(figure, [*self._operands, *beside]):
+            return True
+        belief = SAID if has_cue(text) else UNSAID
+        is_per_hundred = self._is_per_hundred or bool(_PER_HUNDRED.search(text))
+        for left, right in self._scopes(figure, within, beside, text):
+            if _is_step(figure, Steps(figure, left, right, is_per_hundred), belief):
+                return True
+        is_said = belief is SAID and figure.unit is None
+        return is_said and _is_near(self._part_sums, abs(figure.value), figure.tolerance)
+
+    def _scopes(
+        self, figure: Figure, within: Sequence[Operand], beside: Sequence[Operand], text: str
+    ) -> Iterator[tuple[Pool, Pool]]:
+        """From the sentence outwards: the fewer operands, the less is due to chance."""
+        is_time = figure.unit is not None and figure.unit.dimension == "time"
+        known = [*self._operands, *beside, *(self.spans.lengths if is_time else ())]
+        periods = [] if is_time else [Operand(factor, None) for factor in periods_of(text)]
+        here, near = Pool(figure.unit, [*within, *periods]), Pool(figure.unit, beside)
+        everywhere = Pool(figure.unit, [*known, *periods])
+        return iter(((here, here), (here, everywhere), (near, near), (everywhere, everywhere)))
+
+    def converts(self, figure: Figure) -> bool:
+        """The same quantity in another unit of its dimension."""
+        for unit in figure.unit.readings() if figure.unit else ():
+            if any(self._known.near(*_converted(figure, unit, other)) for other in self._others(unit)):
+                return True
         return False
-    some = (part for size in range(2, len(others) + 1) for part in combinations(others, size))
-    return any(abs(sum(part) - abs(figure.value)) <= figure.tolerance for part in some)
+
+    def _others(self, unit: Unit) -> list[Unit]:
+        known = {reading for other in self._known.units for reading in other.readings()}
+        return [other for other in known if other.dimension == unit.dimension and not units.is_same(other, unit)]
+
+
+def _is_step(figure: Figure, steps: Steps, belief: Belief) -> bool:
+    if _is_within(steps.sums(), belief.sums) or _is_within(steps.products(), belief.products):
+        return True
+    if figure.unit is not None and figure.unit.dimension == "percent":
+        return steps.shares() is not None
+    chances = (steps.lines(), steps.proportions(), steps.rates())
+    return any(_is_within(chance, belief.products) for chance in chances)
+
+
+def _is_within(chance: float | None, limit: float) -> bool:
+    return chance is not None and chance <= limit
+
+
+def _part_sums(groups: Sequence[Sequence[Operand]]) -> Iterator[float]:
+    """Sums of parts of a group, and how many it has."""
+    for group in groups:
+        yield float(len(group))
+        for size in range(2, len(group) if len(group) <= _MAX_SUBSET else 0):
+            yield from (sum(operand.value for operand in some) for some in combinations(group, size))
 
 
 def _converted(figure: Figure, unit: Unit, other: Unit) -> tuple[float, float]:
     base = figure.value * unit.factor + unit.offset
-    return (base - other.offset) / other.factor, figure.tolerance * unit.factor / other.factor
+    slack = max(figure.tolerance, _convenient(figure))
+    return (base - other.offset) / other.factor, slack * unit.factor / other.factor
 
 
-def _pairs(value: float, slack: float, a: float, operands: Sequence[float]) -> bool:
-    """Is the value a + b, a - b, a / b, a / b in percent, or a change from b to a in percent, for some operand b?"""
-    if _is_near(operands, abs(value - a), slack) or _is_near(operands, value + a, slack):
-        return True
-    if not value or _is_near(operands, 2 * value - a, 2 * slack):
-        return bool(value)
-    if a and _is_near(operands, value / a, slack / a):
-        return True
-    low, high = max(value - slack, value / 2), value + slack
-    if _between(operands, a / high, a / low) or _between(operands, 100 * a / high, 100 * a / low):
-        return True
-    rise = _between(operands, a / (1 + high / 100), a / (1 + low / 100))
-    return rise or (high < 100 and _between(operands, a / (1 - low / 100), a / (1 - high / 100)))
+def _convenient(figure: Figure) -> float:
+    """Half a unit of the last digit that is not zero, of two or more: 392 °F is told as 390 °F."""
+    kept = f"{abs(figure.value):.0f}".rstrip("0")
+    return 10.0 ** (len(f"{abs(figure.value):.0f}") - len(kept)) / 2 if len(kept) >= 2 and figure.step == 1 else 0.0
 
 
 def _is_near(values: Sequence[float], value: float, slack: float) -> bool:
-    return _between(values, value - slack, value + slack)
-
-
-def _between(values: Sequence[float], low: float, high: float) -> bool:
-    at = bisect_left(values, low)
-    return at < len(values) and values[at] <= high
-
-
-def _group_results(known: Sources) -> Iterable[float]:
-    """Sum, mean and count of the figures that stand together: one column of a list, one passage of prose."""
-    groups: dict[str, list[float]] = defaultdict(list)
-    for passage, reading in zip(known.passages, known.readings, strict=True):
-        column = _INDEX.sub("/*", passage.pointer) if passage.row else passage.pointer
-        values = (
-            [abs(float(passage.text))]
-            if passage.is_number
-            else [abs(f.value) for f in reading.figures if not f.is_year]
-        )
-        groups[column] += values
-    for values in groups.values():
-        if 2 < len(values) <= _MAX_SUBSET:
-            yield from (sum(some) for size in range(2, len(values)) for some in combinations(values, size))
-        if len(values) > 1:
-            yield from (sum(values), sum(values) / len(values), float(len(values)))
-
-
-def _day(date: Date) -> datetime.date | None:
-    try:
-        return datetime.date(date.year, date.month, date.day)
-    except ValueError:
-        return None
-
-
-def _spans(dates: Sequence[Date]) -> Iterable[float]:
-    """Days, weeks and years between any two source dates, with both ends counted or one."""
-    days = sorted({day for date in dates[:_MAX_DATES] if (day := _day(date))})
-    for i, first in enumerate(days):
-        for last in days[i + 1 :]:
-            span = (last - first).days
-            yield from (float(span), float(span + 1), span / 7, span // 365.25)
-
-
-def _year_spans(years: Iterable[int]) -> Iterable[float]:
-    ordered = sorted(years)[:_MAX_DATES]
-    return (float(b - a) for i, a in enumerate(ordered) for b in ordered[i + 1 :])
-
-
-def _days_after(known: Sources) -> set[tuple[int, int, int]]:
-    days = {day for date in known.dates[:_MAX_DATES] if (day := _day(date))}
-    spans = [span for span in sorted(known.spans_days) if 1 <= span <= 3660][:30]
-    near = {
-        _shifted(day, sign * span + slip) for day in days for span in spans for sign in (1, -1) for slip in (-1, 0, 1)
-    }
-    return {(day.year, day.month, day.day) for day in near if day}
-
-
-def _shifted(day: datetime.date, days: float) -> datetime.date | None:
-    try:
-        return day + datetime.timedelta(days=round(days))
-    except OverflowError:
-        return None
+    at = bisect_left(values, value - slack)
+    return at < len(values) and values[at] <= value + slack

@@ -16,8 +16,11 @@ _DIGITS = re.compile(
     r"|\d{1,3}(?:[ \u00a0\u202f\u2009'\u2019]\d{3}){1,6}(?:[.,]\d{1,12})?|\d{1,18}(?:[.,]\d{1,12})?)(?!\d)"
 )
 _SUFFIX = re.compile(
-    r"(?P<ordinal>st\b|nd\b|rd\b|th\b)?(?:[ \u00a0-]?(?P<scale>thousand|million|billion|trillion|bn|mn|k|K|M|B)\b)?"
-    r"(?:[ \u00a0-]?(?P<unit>%|per ?cent\b|°\s?[CFcf]\b|[kK]m/h\b|[kKcm]?m[²2]\b|[^\W\d_]{1,24}\b|[€£¥$]))?"
+    r"(?P<ordinal>st\b|nd\b|rd\b|th\b)?"
+    r"(?:[ \u00a0-]?(?P<scale>thousand|million|billion|trillion|bn|mn)\b|(?P<letter>[kKMB])\b)?"
+    r"(?:[ \u00a0-]?(?P<unit>%|per ?cent\b|°\s?[CFcf]\b|degrees (?:Celsius|Fahrenheit)\b|(?:square|cubic) [a-z]{1,16}\b"
+    r"|[a-z]{1,8}watt[ -]hours?\b|nautical miles?\b|[kKcm]?m[²2³3](?!\w)"
+    r"|[^\W\d_]{1,12}/(?:[kcm]?m[²³]|[^\W\d_]{1,6})(?!\w)|[^\W\d_]{1,24}\b|[€£¥$]))?"
 )
 _BEFORE = re.compile(
     r"(?P<sign>[-\u2212+])?(?:US|A|C)?(?P<currency>[$€£¥]|(?:USD|EUR|GBP|JPY)\s?)?(?P<late>[-\u2212+])?$"
@@ -47,9 +50,12 @@ _SCALES = {
     "m": 1e6,
     "b": 1e9,
 }
+_NO_NOUNS = frozenset(
+    ("and", "or", "to", "by", "of", "in", "on", "at", "for", "from", "with", "per", "is", "are", "was")
+)
 _HEDGE = re.compile(
     r"(?:about|around|roughly|nearly|almost|over|under|approximately|approx\.?|some|circa|than|least|most"
-    r"|close to|~|≈)\s?"
+    r"|close to|a good|just|~|≈)\s?"
     r"(?:an? |[$€£¥])?$",
     re.IGNORECASE,
 )
@@ -70,12 +76,25 @@ class Figure:
     is_ordinal: bool = False
     is_hedged: bool = False
     is_signed: bool = False
+    scale: float = 1.0
+    """What a word after the digits multiplies them by."""
 
     @property
     def tolerance(self) -> float:
         """Half a step is a correct rounding; a hedged figure may be cut off anywhere within its step."""
+        if self.is_word and not self.is_hedged and self.scale == 1:
+            return 1e-9  # a number in words is meant exactly
         slack = self.step if self.is_hedged else self.step / 2
         return slack + 1e-9 * max(1.0, abs(self.value))
+
+    @property
+    def rounding(self) -> float:
+        """Half a unit of the last digit that is not zero, where three zeros or more follow two digits or more: 292,000
+        is how 291,940 is told.
+        """
+        digits = re.sub(r"\D", "", self.token) if self.step == 1 and not self.is_word else ""
+        kept = digits.rstrip("0")
+        return 10.0 ** (len(digits) - len(kept)) / 2 if len(kept) >= 2 and len(digits) - len(kept) >= 3 else 0.0
 
     @property
     def is_year(self) -> bool:
@@ -87,7 +106,7 @@ class Figure:
 
 
 def read(text: str) -> list[Figure]:
-    """Every figure of a text, in order."""
+    """Every figure of a text by itself, in order."""
     return sorted([*_in_digits(text), *_in_words(text)], key=lambda figure: figure.start)
 
 
@@ -101,6 +120,8 @@ def _in_digits(text: str) -> Iterator[Figure]:
 def _figure(text: str, start: int, end: int, digits: str) -> Figure | None:
     if text[end : end + 1].isalpha() and not _SUFFIX.match(text, end).group():  # type: ignore[union-attr]
         return None
+    if digits.endswith("0") and re.match(r"s\b", text[end : end + 2]):
+        return None  # the 1850s, the nineties
     value, step = plain(digits)
     before = _BEFORE.search(text[max(0, start - 6) : start])
     assert before is not None
@@ -113,7 +134,7 @@ def _figure(text: str, start: int, end: int, digits: str) -> Figure | None:
     step = _trailing(digits, step) if is_hedged and scale == 1.0 else step
     signed = _sign(text, start, before)
     return Figure(start, stop, text[start:stop], value * scale * (-1 if signed else 1), step * scale, unit, noun,
-                  is_ordinal=ordinal, is_hedged=is_hedged, is_signed=signed)  # fmt: skip
+                  is_ordinal=ordinal, is_hedged=is_hedged, is_signed=signed, scale=scale)  # fmt: skip
 
 
 def _sign(text: str, start: int, before: re.Match[str]) -> bool:
@@ -126,11 +147,12 @@ def _sign(text: str, start: int, before: re.Match[str]) -> bool:
 def _suffix(text: str, end: int) -> tuple[float, Unit | None, str, bool, int]:
     match = _SUFFIX.match(text, end)
     assert match is not None
-    scale = _SCALES[match["scale"].lower()] if match["scale"] else 1.0
-    word = (match["unit"] or "").replace(" ", "").replace("percentage", "percent")
-    unit = units.find(word) if word else None
-    stop = match.end() if unit else max(end, match.end("scale"), match.end("ordinal"))
-    return scale, unit, "" if unit else word.lower(), bool(match["ordinal"]), stop
+    shown = match["scale"] or match["letter"]
+    scale = _SCALES[shown.lower()] if shown else 1.0
+    word = match["unit"] or ""
+    unit = units.find(word.replace(" ", "").replace("percentage", "percent")) if word else None
+    stop = match.end() if unit else max(end, match.end("scale"), match.end("letter"), match.end("ordinal"))
+    return scale, unit, "" if unit or word in _NO_NOUNS else word.lower(), bool(match["ordinal"]), stop
 
 
 @lru_cache(maxsize=4096)
@@ -166,7 +188,7 @@ def _in_words(text: str) -> Iterator[Figure]:
         is_hedged = bool(_HEDGE.search(text[max(0, match.start() - 18) : match.start()]))
         step = 1.0 if scale == 1.0 else scale
         yield Figure(match.start(), stop, text[match.start() : stop], value * scale, step, unit, noun, True,
-                     bool(match["ordinal"]), is_hedged)  # fmt: skip
+                     bool(match["ordinal"]), is_hedged, scale=scale)  # fmt: skip
 
 
 def _word_value(match: re.Match[str]) -> float:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from verifiers.base import Evidence, Finding, Value, Verdict
 from verifiers.grounding import mentions, passages, settings
 from verifiers.grounding.alignment import Alignment, Clash
-from verifiers.grounding.claims import Claim, Reader, Standing
+from verifiers.grounding.claim import Claim, Standing
+from verifiers.grounding.claims import Reader
 from verifiers.grounding.derivation import Derivation
 from verifiers.grounding.passages import Parts, Passage
 from verifiers.grounding.settings import BadParameter, Settings
@@ -64,10 +65,17 @@ def _claims(answer: list[Passage], known: Sources, derivation: Derivation) -> It
     readings = [(passage, mentions.read(passage.text)) for passage in answer]
     reader, alignment = Reader(known, derivation, readings), Alignment(known)
     for passage, reading in readings:
-        clashes = list(alignment.clashes(reading)) if not passage.is_number else []
+        claims = list(reader.read(passage, reading))
+        computed = {claim.at for claim in claims if claim.standing is Standing.DERIVED}
+        clashes = [] if passage.is_number else [c for c in alignment.clashes(reading) if not _is_excused(c, computed)]
         places = {clash.start for clash in clashes if clash and clash.rule == "contradicts-source"}
-        yield from (claim for claim in reader.read(passage, reading) if claim.at not in places or not _is_figure(claim))
+        yield from (claim for claim in claims if claim.at not in places or not _is_figure(claim))
         yield from (_sentence_claim(clash, passage) for clash in clashes)
+
+
+def _is_excused(clash: Clash | None, computed: set[int]) -> bool:
+    """A figure that follows from the sources was computed: it is not the one of the source sentence made false."""
+    return clash is not None and clash.rule == "contradicts-source" and clash.start in computed
 
 
 def _is_figure(claim: Claim) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from verifiers.grounding import citations, dates, figures, quotations, references, sentences
+from verifiers.grounding import citations, dates, figures, quotations, references, sentences, series
 from verifiers.grounding.citations import Citation
 from verifiers.grounding.dates import Date, Time
 from verifiers.grounding.figures import Figure
@@ -26,7 +27,19 @@ class Mentions:
     citations: list[Citation]
 
 
+_EMPHASIS = re.compile(
+    r"(?<![*\\])(?P<stars>\*{1,3})(?=[^\s*])(?P<starred>[^*\n]{1,200})(?<=\S)(?P=stars)(?!\*)"
+    r"|(?<![\w\\])(?P<lines>_{1,2})(?=[^\s_])(?P<lined>[^_\n]{1,200})(?<=\S)(?P=lines)(?!\w)"
+)
+
+
+def unmarked(text: str) -> str:
+    """Without the marks of bold and italics: `**40** g` is 40 g."""
+    return _EMPHASIS.sub(lambda match: match["starred"] or match["lined"], text) if "*" in text or "_" in text else text
+
+
 def read(text: str) -> Mentions:
+    text = unmarked(text)
     found, bare = references.read(text)
     markers = list(citations.read(bare))
     bare = references.blank(bare, sorted((m.start, m.end) for m in markers))
@@ -34,5 +47,5 @@ def read(text: str) -> Mentions:
     bare = references.blank(bare, sorted((day.start, day.end) for day in days))
     times = dates.times(bare)
     bare = references.blank(bare, [(time.start, time.end) for time in times])
-    return Mentions(bare, sentences.split(bare), figures.read(bare), days, times, found,
+    return Mentions(bare, sentences.split(bare), series.read(bare, figures.read(bare)), days, times, found,
                     list(quotations.read(text)), markers)  # fmt: skip

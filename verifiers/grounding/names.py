@@ -32,7 +32,9 @@ _COMMON = frozenset(
         " am pm et al eg ie vs us usa uk eu un uae id url uri http https api json xml csv html pdf faq ceo cfo cto"
         " usd eur gbp jpy utc gmt cet est pst ai it tv pc gdp vat nb ps asap tbd todo iso dna rna gps led usb cpu"
         " gpu ram sql km kg mw gw kw kwh mwh gwh mb gb tb kb hz khz mhz ghz ph celsius fahrenheit must never only"
-        " warning important q a"
+        " warning important q a bmi ipo hq kpi sla roi eta q1 q2 q3 q4 h1 h2 fy ytd yoy etf rfp hr pr qa ux ui os"
+        " day sms atm pin sku id ids kpis pcs dvd cd ph ml ide sdk cli ssh tls ssl dns ip tcp udp coo phd md bsc msc"
+        " ba ma gp icu er mri ct ecg ngo plc rpm mph kph psi julian gregorian co2 co\u2082"
     )
 )
 
@@ -86,7 +88,9 @@ def _is_shouting(parts: list[str]) -> bool:
 
 
 def is_initials(word: str) -> bool:
-    return 2 <= len(word) <= 7 and sum(c.isupper() for c in word) >= len(word.rstrip("s")) and word[0].isalpha()
+    capitals, length = sum(c.isupper() for c in word), len(word.rstrip("s"))
+    is_mixed = length >= 4 and capitals >= length - 1  # MoMA
+    return 2 <= len(word) <= 7 and (capitals >= length or is_mixed) and word[0].isalpha()
 
 
 def _is_heading(text: str) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol, TypeVar
 
 _BREAK = re.compile(
     r"[.!?]+[\"”\u2019)\]*_]{0,3}(?=\s{1,4}[\"“(\[*_]{0,3}[A-Z0-9])|\n[ \t\r]{0,20}\n|\n(?=[ \t]{0,20}[^\sa-z])|;\s"
@@ -14,9 +16,13 @@ _BREAK = re.compile(
 _ABBREVIATION = re.compile(
     r"(?:\b(?:dr|mr|mrs|ms|prof|st|no|vs|inc|ltd|co|fig|approx|gen|col|sr|jr|e\.g|i\.e|[a-z])\.)$", re.IGNORECASE
 )
+_MEASURE = re.compile(r"\d[ \u00a0]?[A-Za-z]\.$")
+"""A letter after a number is a unit, and no initial: "takes 4,186 J. Melting ..."."""
 _WORD = re.compile(r"[^\W\d_](?:[^\W_]|[-'\u2019](?=[^\W_]))*")
 _NEGATION = re.compile(
-    r"\b(?:not(?! only\b)|never|cannot|none|neither|without|nobody|nothing|no(?= [a-z]))\b|n['\u2019]t\b", re.IGNORECASE
+    r"\b(?:not(?! only\b)|never|cannot|none|neither|without|nobody|nothing"
+    r"|no(?= (?!(?:more|less|fewer|later|earlier|sooner) than\b)[a-z]))\b|n['\u2019]t\b",
+    re.IGNORECASE,
 )
 _STOP = frozenset(
     str.split(
@@ -54,9 +60,8 @@ def split(text: str) -> list[Sentence]:
 def _spans(text: str) -> Iterator[tuple[int, int]]:
     start = 0
     for match in _BREAK.finditer(text):
-        if match.group().startswith(".") and _ABBREVIATION.search(
-            text[max(start, match.start() - 7) : match.start() + 1]
-        ):
+        before = text[max(start, match.start() - 9) : match.start() + 1]
+        if match.group().startswith(".") and _ABBREVIATION.search(before) and not _MEASURE.search(before):
             continue
         yield start, match.end()
         start = match.end()
@@ -65,6 +70,22 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
 
 def _sentence(start: int, text: str) -> Sentence:
     return Sentence(start, text, frozenset(content(text)), len(_NEGATION.findall(text)) % 2 == 1)
+
+
+class Placed(Protocol):
+    """Anything with an offset."""
+
+    @property
+    def start(self) -> int: ...
+
+
+_P = TypeVar("_P", bound=Placed)
+
+
+def within(found: Sequence[_P], sentence: Sentence) -> Sequence[_P]:
+    """Those that stand in the sentence. They must be in order."""
+    low = bisect_left(found, sentence.start, key=lambda each: each.start)
+    return found[low : bisect_left(found, sentence.end, key=lambda each: each.start)]
 
 
 def words(text: str) -> list[str]:

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from verifiers.grounding import citations, mentions, names, quotations, sentences, settings, units
+from verifiers.grounding import (
+    citations,
+    keys,
+    mentions,
+    names,
+    nations,
+    quotations,
+    sentences,
+    settings,
+    units,
+    values,
+)
 from verifiers.grounding.dates import Date, Time
 from verifiers.grounding.figures import Figure
 from verifiers.grounding.mentions import Mentions
@@ -18,8 +30,8 @@ from verifiers.grounding.units import Unit
 
 _MAX_PREFIXED_WORDS = 20_000
 _RUN = re.compile(r"\b[A-Z][\w.]*(?:[ -](?:(?:of|the|and|for|de) ){0,2}[A-Z][\w.]*)+")
-_KEY_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
-_KEY_SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "meur": 1e6, "musd": 1e6, "mgbp": 1e6, "keur": 1e3}
+_NUMBER = re.compile(r"\d+")
+_ITEM = re.compile(r"/\d+(?=/|$)")
 _SPAN = re.compile(r"\b(\d\d)\d\d\s?[-\u2013/]\s?(\d\d)\b")
 _ORDER = re.compile(
     r"\s*(?:please\s+|kindly\s+|(?:can|could|would|will) you\s+(?:please\s+)?|i (?:want|need) (?:you )?to\s+)?"
@@ -59,34 +71,58 @@ class Sources:
         return any(s.words and not s.is_question and not _ORDER.match(s.text) for s in reading.sentences)
 
     def _read_words(self) -> None:
-        texts = [p.text for p in self.passages] + [" ".join(key_words(p.key)) for p in self.passages if p.key]
+        texts = [p.text for p in self.passages] + [" ".join(keys.words(p.pointer)) for p in self.passages if p.row]
         spelled = {
             part for text in texts for word in sentences.words(text) for part in (word, *re.split(r"[-'\u2019]", word))
         }
         self.words = {sentences.stem(word) for word in spelled if word}
-        self.folded = {sentences.fold(word) for word in spelled}
+        self.folded = {sentences.fold(word) for word in spelled} | self._read_keys()
         self._prefixes = {
             w[:n] for w in sorted(self.folded)[:_MAX_PREFIXED_WORDS] for n in range(5, min(len(w), 14) + 1)
         }
         self._initials = initials(text for text in texts)
+        self.rows = self._count_rows()
         self._letters = "".join(word[0].lower() for text in texts for word in sentences.words(text))
 
+    def _read_keys(self) -> set[str]:
+        """Names of fields as they are written: `q1`."""
+        fields = {part for p in self.passages if p.row for part in p.pointer.split("/")}
+        return {word.lower() for key in fields for word in (key, *re.split(r"[-_ ]", key)) if word}
+
     def _read_figures(self) -> None:
-        found = [pair for p, reading in zip(self.passages, self.readings, strict=True) for pair in _values(p, reading)]
-        found.sort(key=lambda pair: pair[0])
+        found = sorted(
+            (pair for p, reading in self._pairs() for pair in values.of(p, reading)), key=lambda pair: pair[0]
+        )
         self.values = [value for value, _ in found]
+        self._in_keys = {float(word) for p in self.passages for word in keys.words(p.key) if word.isdigit()}
         self._units = [unit for _, unit in found]
         self.units = {unit for unit in self._units if unit}
-        self.spans_days = {value * unit.factor / 86400 for value, unit in found if unit and unit.dimension == "time"}
-        self.distinct = sorted(set(self.values))
+        self.currencies = {unit.dimension for unit in self.units | self._named_units() if unit.is_currency}
+        self.spans_s = {value * unit.factor for value, unit in found if unit and unit.dimension == "time"}
+        self.quantities = list(dict.fromkeys(pair for p, r in self._pairs() for pair in values.quantities(p, r)))
+
+    def _count_rows(self) -> int:
+        """Items of the longest list."""
+        lists: dict[str, set[str]] = defaultdict(set)
+        for passage in self.passages:
+            for match in _ITEM.finditer(passage.pointer if passage.row else ""):
+                lists[passage.pointer[: match.start()]].add(match.group())
+        return max(map(len, lists.values()), default=0)
+
+    def _named_units(self) -> set[Unit]:
+        return {unit for word in self.folded if (unit := units.find(word))}
+
+    def _pairs(self) -> Iterator[tuple[Passage, Mentions]]:
+        return zip(self.passages, self.readings, strict=True)
 
     def _read_dates(self) -> None:
         self.dates = [date for reading in self.readings for date in reading.dates]
+        self.times = [time for reading in self.readings for time in reading.times]
         self._dates = {reading for date in self.dates for reading in date.readings()}
         self.years = {year for year, _, _ in self._dates if year} | set(self._spans())
-        self.years |= {int(word) for p in self.passages for word in _KEY_WORDS.findall(p.pointer) if word.isdigit()}
+        self.years |= {int(word) for p in self.passages for word in _NUMBER.findall(p.pointer) if len(word) == 4}
         self.years |= {int(f.value) for reading in self.readings for f in reading.figures if f.is_year}
-        self._minutes = {minute for reading in self.readings for time in reading.times for minute in time.minutes}
+        self._minutes = {minute for time in self.times for minute in time.minutes}
 
     def _spans(self) -> Iterator[int]:
         return (int(a + b) for passage in self.passages for a, b in _SPAN.findall(passage.text))
@@ -96,10 +132,20 @@ class Sources:
         low = bisect_left(self.values, abs(value) - tolerance)
         return self._units[low : min(bisect_right(self.values, abs(value) + tolerance), low + 1000)]
 
+    def unit_of(self, figure: Figure) -> Unit | None:
+        """The unit that every source figure of this value has; None where they have several or one has none."""
+        found = set(self.near(figure.value, figure.tolerance))
+        return found.pop() if len(found) == 1 else None
+
+    def has_dimension(self, figure: Figure) -> bool:
+        """Whether a source figure of this value is a quantity of the same dimension."""
+        near = [unit for unit in self.near(figure.value, figure.tolerance) if unit]
+        return figure.unit is not None and any(unit.dimension == figure.unit.dimension for unit in near)
+
     def has_figure(self, figure: Figure) -> bool:
-        if figure.is_year and int(figure.value) in self.years:
+        if (figure.is_year and int(figure.value) in self.years) or figure.value in self._in_keys:
             return True
-        if self.near(figure.value, figure.tolerance) or self._has_scaled(figure):
+        if self.near(figure.value, max(figure.tolerance, figure.rounding)) or self._has_scaled(figure):
             return True
         if figure.unit and figure.unit.dimension == "percent":
             return bool(self.near(figure.value / 100, figure.tolerance / 100))
@@ -107,7 +153,7 @@ class Sources:
 
     def _has_scaled(self, figure: Figure) -> bool:
         """13.4 million for 13.4 in data that says elsewhere that it counts in millions."""
-        scales = (scale for word, scale in _KEY_SCALES.items() if word in figure.token and word in self.words)
+        scales = (scale for word, scale in values.KEY_SCALES.items() if word in figure.token and word in self.words)
         return any(self.near(figure.value / scale, figure.tolerance / scale) for scale in scales)
 
     def has_date(self, date: Date) -> bool:
@@ -133,8 +179,12 @@ class Sources:
         return next((word for word in name.words if not self._has_word(word, answer_initials)), "")
 
     def _has_word(self, word: str, answer_initials: set[str]) -> bool:
+        if nations.is_known(word, self.folded):
+            return True
         parts = [part for part in re.split(r"[-'\u2019.&]", word) if len(part) > 2] or [word]
-        return all(self._has_part(part) for part in parts) or self._has_initials(word, answer_initials)
+        return all(self._has_part(part) or nations.is_known(part, self.folded) for part in parts) or self._has_initials(
+            word, answer_initials
+        )
 
     def _has_part(self, part: str) -> bool:
         folded = sentences.fold(part)
@@ -161,34 +211,6 @@ class Sources:
 
     def has_label(self, label: str) -> bool:
         return all(part in self.folded or part in self._text for part in sentences.fold(label).split())
-
-
-def _values(passage: Passage, reading: Mentions) -> Iterator[tuple[float, Unit | None]]:
-    if passage.is_number:
-        yield from _number(passage)
-        return
-    for figure in reading.figures:
-        yield abs(figure.value), figure.unit or (key_unit(passage.key) if passage.key else None)
-        if figure.token.endswith("m") and figure.unit:
-            yield abs(figure.value) * 1e6, None
-
-
-def _number(passage: Passage) -> Iterator[tuple[float, Unit | None]]:
-    value = abs(float(passage.text))
-    yield value, key_unit(passage.key)
-    for word in key_words(passage.key):
-        if scale := _KEY_SCALES.get(word.removesuffix("s")):
-            yield value * scale, None
-
-
-def key_words(key: str) -> list[str]:
-    """`lengthKm` and `length_km` read as words."""
-    return [word.lower() for word in _KEY_WORDS.findall(key)]
-
-
-def key_unit(key: str) -> Unit | None:
-    words = key_words(key)
-    return units.find(words[-1]) if len(words) > 1 or (words and len(words[-1]) > 2) else None
 
 
 def initials(texts: Iterable[str]) -> set[str]:
