@@ -7,7 +7,8 @@ import logging
 import pytest
 
 from sidecar.engine.state.claims import Claimed, Standing
-from sidecar.stores.memory import MemoryClaims, MemoryConversations
+from sidecar.engine.state.pressure import Rate, RetryBudget
+from sidecar.stores.memory import MemoryClaims, MemoryConversations, MemoryPressure
 from sidecar.testing import ManualClock
 
 
@@ -107,3 +108,15 @@ async def test_expired_claims_make_room_by_themselves():
         await settled(claims, f"new {number}")
     assert len(claims._entries) == 100
     assert claims._recorded_bytes == 600
+
+
+async def test_buckets_and_edges_past_the_limit_make_room_for_new_ones(monkeypatch: pytest.MonkeyPatch):
+    """Their names are callers'; the least recently used one begins anew."""
+    monkeypatch.setattr("sidecar.stores.memory.pressure.KEYS_MAX", 2)
+    store, rate, budget = MemoryPressure(ManualClock()), Rate(0.01, 1), RetryBudget(0.0, 1, 10)
+    for name in ("a", "b", "a", "c"):
+        await store.take(name, rate, f"first-{name}")
+        await store.spend_retry(name, f"first-{name}", budget)
+    assert [await store.take(name, rate, "second") == 0.0 for name in ("a", "c", "b")] == [False, False, True]
+    assert [await store.spend_retry(name, "second", budget) for name in ("c", "a")] == [False, False]
+    assert await store.spend_retry("b", "second", budget) is True

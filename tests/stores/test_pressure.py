@@ -327,6 +327,69 @@ async def test_places_are_what_a_plain_table_says(place: Place, steps: list[Any]
         assert len(inside) <= limit
 
 
+BUDGET_STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["call", "retry"]), st.integers(0, 9)),
+        st.tuples(st.just("pass"), st.integers(1, 9)),
+    ),
+    max_size=30,
+)
+
+
+@given(steps=BUDGET_STEPS, ratio=st.sampled_from([0.0, 0.5, 1.0]), minimum=st.integers(0, 2))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_budgets_are_what_a_plain_table_says(place: Place, steps: list[Any], ratio: float, minimum: int):
+    """Whatever comes in whatever order, told once or several times: never more retries than the window earned."""
+    edge, budget, now = f"edge-{next(ROOMS)}", RetryBudget(ratio, minimum, 10.5), 0.0
+    calls, retries = dict[int, float](), dict[int, float]()
+    for step, value in steps:
+        if step == "pass":
+            place.advance(value)
+            now += value
+            continue
+        calls = {each: at for each, at in calls.items() if at > now - 10.5}
+        retries = {each: at for each, at in retries.items() if at > now - 10.5}
+        if step == "call":
+            await place.store.pressure.note_call(edge, f"{value}", 10.5)
+            calls.setdefault(value, now)
+            continue
+        expected = value in retries or len(retries) < max(minimum, int(ratio * len(calls)))
+        assert await place.store.pressure.spend_retry(edge, f"{value}", budget) is expected
+        if expected:
+            retries.setdefault(value, now)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same limits, small enough to be reached."""
+    for where in ("memory", "sqlite", "redis"):
+        monkeypatch.setattr(f"sidecar.stores.{where}.pressure.CALLS_MAX", 5)
+        monkeypatch.setattr(f"sidecar.stores.{where}.pressure.WAITS_MAX", 3)
+
+
+@pytest.mark.usefixtures("small")
+async def test_an_edge_with_too_many_calls_has_the_budget_of_the_limit(pressure: Pressure):
+    """Twenty calls are told apart as five, and no more retries than that are remembered either."""
+    for number in range(20):
+        await pressure.note_call("e", f"{number}", 10)
+    spent = [await pressure.spend_retry("e", f"{number}", RetryBudget(1.0, 0, 10)) for number in range(7)]
+    assert spent == [True] * 5 + [False] * 2
+    assert await pressure.spend_retry("f", "x", RetryBudget(1.0, 100, 10)) is True
+    assert sum([await pressure.spend_retry("f", f"{number}", RetryBudget(1.0, 100, 10)) for number in range(9)]) == 4
+
+
+@pytest.mark.usefixtures("small")
+async def test_waits_past_the_limit_are_not_recorded(place: Place):
+    """They are told nothing and stand in nobody's way; room comes back with a lease that ends."""
+    pressure = place.store.pressure
+    for number in range(4):
+        told = await pressure.wait(wait(f"{number}", "a"), 0, 30)
+        assert len(told) == (number + 1 if number < 3 else 0)
+    assert len(await pressure.wait(wait("0", "a"), 0, 30)) == 3
+    place.advance(31)
+    assert await pressure.wait(wait("late", "a"), 0, 30) == (wait("late", "a"),)
+
+
 @given(
     gaps_s=st.lists(st.floats(0, 3), min_size=1, max_size=25),
     per_s=st.sampled_from([0.5, 1.0, 3.0]),
