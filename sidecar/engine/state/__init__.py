@@ -9,5 +9,6 @@ on time by asking one clock. A store that does not answer raises StoreUnavailabl
 from sidecar.engine.state.conversations import Conversations
 from sidecar.engine.state.reach import Reach
 from sidecar.engine.state.store import Store
+from sidecar.engine.state.visits import Visits
 
-__all__ = ["Conversations", "Reach", "Store"]
+__all__ = ["Conversations", "Reach", "Store", "Visits"]

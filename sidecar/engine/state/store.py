@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from sidecar.engine.state.conversations import Conversations
+from sidecar.engine.state.visits import Visits
 
 
 async def _nothing() -> None:
@@ -19,6 +20,7 @@ class Store:
     kind: str
     """`memory`, `sqlite` or `redis`, for labels."""
     conversations: Conversations
+    visits: Visits
     start: Callable[[], Awaitable[None]] = _nothing
     """Begin what the store does beside its verbs. Never fails for a store that is away: that is a normal event."""
     close: Callable[[], Awaitable[None]] = _nothing

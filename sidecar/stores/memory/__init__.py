@@ -8,10 +8,11 @@ from __future__ import annotations
 from sidecar.engine.ports import Clock
 from sidecar.engine.state import Store
 from sidecar.stores.memory.conversations import MemoryConversations
+from sidecar.stores.memory.visits import MemoryVisits
 
-__all__ = ["MemoryConversations", "open_memory"]
+__all__ = ["MemoryConversations", "MemoryVisits", "open_memory"]
 
 
-def open_memory(clock: Clock) -> Store:  # noqa: ARG001 - domains that measure time take it
+def open_memory(clock: Clock) -> Store:
     """A store of this process alone."""
-    return Store(kind="memory", conversations=MemoryConversations())
+    return Store(kind="memory", conversations=MemoryConversations(), visits=MemoryVisits(clock))

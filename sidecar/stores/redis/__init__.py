@@ -7,8 +7,9 @@ from sidecar.engine.state import Store
 from sidecar.stores.redis.conversations import RedisConversations
 from sidecar.stores.redis.link import RedisLink
 from sidecar.stores.redis.script import Script
+from sidecar.stores.redis.visits import RedisVisits
 
-__all__ = ["RedisConversations", "RedisLink", "Script", "open_redis", "redis_store"]
+__all__ = ["RedisConversations", "RedisLink", "RedisVisits", "Script", "open_redis", "redis_store"]
 
 
 def open_redis(url: str, reporter: StoreReporter | None = None) -> Store:
@@ -18,4 +19,10 @@ def open_redis(url: str, reporter: StoreReporter | None = None) -> Store:
 
 def redis_store(link: RedisLink) -> Store:
     """The domains behind one link."""
-    return Store(kind="redis", conversations=RedisConversations(link), start=link.start, close=link.close)
+    return Store(
+        kind="redis",
+        conversations=RedisConversations(link),
+        visits=RedisVisits(link),
+        start=link.start,
+        close=link.close,
+    )

@@ -8,11 +8,17 @@ from sidecar.engine.ports import Clock
 from sidecar.engine.state import Store
 from sidecar.stores.sqlite.conversations import SqliteConversations
 from sidecar.stores.sqlite.database import Database
+from sidecar.stores.sqlite.visits import SqliteVisits
 
-__all__ = ["Database", "SqliteConversations", "open_sqlite"]
+__all__ = ["Database", "SqliteConversations", "SqliteVisits", "open_sqlite"]
 
 
 def open_sqlite(path: Path, clock: Clock) -> Store:
     """Open or create the file. Raises ConfigError where that cannot be."""
-    database = Database(path, clock=clock, schema=[SqliteConversations.SCHEMA])
-    return Store(kind="sqlite", conversations=SqliteConversations(database), close=database.close)
+    database = Database(path, clock=clock, schema=[SqliteConversations.SCHEMA, SqliteVisits.SCHEMA])
+    return Store(
+        kind="sqlite",
+        conversations=SqliteConversations(database),
+        visits=SqliteVisits(database),
+        close=database.close,
+    )
