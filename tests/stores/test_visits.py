@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from itertools import count
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sidecar.engine.state import Store
 from sidecar.engine.state.visits import (
@@ -21,7 +26,7 @@ from sidecar.engine.state.visits import (
     Visit,
     Visits,
 )
-from tests.stores.places import Place
+from tests.stores.places import Place, in_file, in_memory, in_redis
 
 HIGH = 2**64 - 1
 EDGE = Edge("planner", "researcher", "/pkg.Service/Ask")
@@ -270,3 +275,57 @@ async def test_an_exchange_id_inside_another_field_is_not_mistaken_for_an_exchan
     sighting = await visited(store.visits, odd, visit(99))
     assert exchanges(sighting) == [1, 99]
     assert sighting.is_new
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("visit"), st.integers(1, 12), st.integers(1, 3), st.integers(1, 2), st.integers(0, 7)),
+    st.tuples(st.just("answer"), st.integers(1, 14), st.integers(0, 3), st.booleans(), st.integers(0, 7)),
+    st.tuples(st.just("read"), st.integers(1, 9), st.integers(1, 2)),
+    st.tuples(st.just("break"), st.integers(1, 3), st.integers(1, 2), st.integers(0, 2)),
+    st.tuples(st.just("resume"), st.integers(1, 3), st.integers(1, 2)),
+    st.tuples(st.just("wait"), st.integers(1, 3)),
+)
+"""A small world, so that steps meet: few exchanges, edges, fingerprints and tasks."""
+
+
+async def told(place: Place, step: tuple[Any, ...], conversation: str) -> object:
+    """What a store says to one step, without its own time."""
+    visits = place.store.visits
+    match step:
+        case ("visit", exchange, fingerprint, edge, likeness):
+            made = visit(exchange, fingerprint, edge=edge, likeness=likeness)
+            seen = await visits.visit(conversation, made, window_s=2.5)
+            return [each._replace(at_ms=0) for each in seen.trail], seen.held and seen.held.family, seen.is_new
+        case ("answer", exchange, task, is_undecided, likeness):
+            answer = Answered(likeness, likeness, task, is_undecided, radius=1)
+            return await visits.answered(conversation, HIGH - exchange, answer)
+        case ("read", exchange, question):
+            return await visits.read(conversation, exchange, question, within_s=2.5)
+        case ("break", fingerprint, edge, radius):
+            family = Family(fingerprint, fingerprint, radius)
+            held = await visits.break_off(conversation, EDGE, edge, family, kind="drift", cooldown_s=1.5)
+            return held.family
+        case ("resume", fingerprint, edge):
+            return await visits.resume(conversation, edge, fingerprint)
+        case _:
+            place.advance(step[1])
+            return sorted(held.family for held in await visits.breaks(1_000) if held.conversation == conversation)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(script=st.lists(STEPS, max_size=40))
+def test_every_store_tells_the_same_story(script: list[tuple[Any, ...]], redis_url: str, tmp_path: Path):
+    """Whatever is asked in whatever order: memory, file and Redis agree on each answer."""
+    conversation = uuid.uuid4().hex
+
+    async def play() -> None:
+        places = [in_memory(), in_file(tmp_path / f"{conversation}.db"), in_redis(redis_url)]
+        try:
+            for step in script:
+                first, *others = [await told(place, step, conversation) for place in places]
+                assert others == [first, first], step
+        finally:
+            for place in places:
+                await place.store.close()
+
+    asyncio.run(play())
