@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sidecar.checks.loop import LoopCheck
 from sidecar.checks.spec import SpecCheck
 from sidecar.checks.verification import VerificationCheck, unknown_verifiers
 from sidecar.config import Config, DescriptorKind, Route
@@ -21,6 +22,7 @@ from sidecar.engine.finding import Action, Finding
 from sidecar.engine.lineage import LineageKeeper
 from sidecar.engine.pipeline import Engine
 from sidecar.engine.ports import Check, Clock, Reporter
+from sidecar.engine.state import Reach
 from sidecar.errors import ConfigError, Mistake, UpstreamError
 from sidecar.panel import VerifierPanel
 from sidecar.proxy.listener import Listener
@@ -29,8 +31,10 @@ from sidecar.proxy.reflection import reflect
 from sidecar.proxy.room import Room, RoomLimits
 from sidecar.proxy.upstream import Upstream
 from sidecar.spec_files import SpecSource
+from sidecar.stores.memory import MemoryVisits
 from sidecar.system import RandomIds, SystemClock
 from sidecar.telemetry.log_reporter import LogReporter
+from sidecar.telemetry.loop_metrics import LoopMetrics
 from sidecar.telemetry.methods import KnownMethods
 from sidecar.telemetry.metrics import MetricsReporter
 from sidecar.telemetry.metrics_server import MetricsServer
@@ -44,6 +48,7 @@ from sidecar.wiring import (
     COMPRESSIONS,
     lineage_settings,
     listen_settings,
+    loop_ladder,
     open_store,
     series_limit,
     server_of,
@@ -105,7 +110,7 @@ class App:
             clock=clock,
             lineage=lineage,
             specs=self._specs,
-            checks=self._checks_in_order(),
+            checks=self._checks_in_order(clock),
             reporters=[self.metrics, self._spans, self._logs, *reporters],
         )
         self._metrics_server: MetricsServer | None = None
@@ -218,16 +223,26 @@ class App:
         self.metrics.specs_reloaded(outcome)
         log.log(logging.INFO if outcome == "loaded" else logging.ERROR, "specs %s: %s", outcome, detail)
 
-    def _checks_in_order(self) -> list[Check]:
+    def _checks_in_order(self, clock: Clock) -> list[Check]:
         """Every check, in the order in which they are asked. The first enforced finding decides what a caller is told.
 
         The contract comes first: what breaks it is malformed, and no later check should judge, claim or charge for it.
+        Loops come after the contract, so that what is malformed is no visit, and before whatever reserves or charges.
         Verifiers come last, because asking them costs the most.
         """
         verification = VerificationCheck(
             self._panel, answers_once=self._answers_once, tell=self._tell_late, fail_open=self.metrics.fail_open
         )
-        return [SpecCheck(), verification]
+        return [SpecCheck(), *self._loop_check(clock), verification]
+
+    def _loop_check(self, clock: Clock) -> list[Check]:
+        ladder = loop_ladder(self.config)
+        if ladder is None:
+            return []
+        local = MemoryVisits(clock) if self._store.kind != "memory" else None
+        visits = Reach(self._store.visits, local, told=lambda: self.metrics.fail_open(LoopCheck.name, "store_away"))
+        reporter = LoopMetrics(self.metrics.registry, series_limit(self.config))
+        return [LoopCheck(visits, ladder=ladder, clock=clock, reporter=reporter)]
 
     def _verifier_panel(self, clock: Clock) -> VerifierPanel:
         names = [verifier.name for verifier in self.config.verifiers]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import grpc
 
+from sidecar.checks.loop import Ladder, Limits
 from sidecar.config import Config, Route
-from sidecar.engine.exchange import Side
+from sidecar.engine.exchange import Mode, Side
 from sidecar.engine.lineage import JoinMode, LineageSettings
 from sidecar.engine.ports import Clock, StoreReporter
 from sidecar.engine.state import Store
@@ -47,6 +48,22 @@ def open_store(config: Config, clock: Clock, reporter: StoreReporter) -> Store:
         assert where.path is not None
         return open_sqlite(where.path, clock)
     return open_memory(clock) if where.scheme == "memory" else open_redis(where.url, reporter)
+
+
+def loop_ladder(config: Config) -> Ladder | None:
+    """What an operator decides about loops; None where they are not looked for."""
+    loops = config.loops
+    if loops is None:
+        return None
+    reentry = None if loops.reentry == "allow" else Mode(loops.reentry)
+    return Ladder(
+        limits=Limits(loops.repeats, loops.drifts, loops.cycles, loops.hops, loops.reads),
+        window_s=loops.window_s,
+        cooldown_s=loops.cooldown_s,
+        slow_s=loops.slow_s,
+        reentry=reentry,
+        mode=loops.mode,
+    )
 
 
 def listen_settings(route: Route) -> ListenSettings:

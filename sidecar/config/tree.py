@@ -58,8 +58,8 @@ class Config(Section):
     """The service behind status, tail and top; `false` turns it off."""
     tracing: Tracing = Tracing()
     """Where spans go."""
-    loops: Loops = Loops()
-    """When work is going round in circles."""
+    loops: Annotated[Loops | None, BeforeValidator(absent_if_false)] = Loops()
+    """When work is going round in circles; `false` turns it off."""
     budgets: Annotated[tuple[Budget, ...], entries()] = ()
     """Money that may be spent."""
     log: Log = Log()
@@ -106,7 +106,7 @@ class Config(Section):
     @property
     def inactive(self) -> tuple[str, ...]:
         """Sections that the operator wrote and that this version validates but does not serve."""
-        sections = ("loops", "budgets", "journal", "admin")
+        sections = ("budgets", "journal", "admin")
         said = [name for name in sections if name in self.model_fields_set and getattr(self, name)]
         return tuple(said)
 

@@ -1,0 +1,176 @@
+"""The detector: whether the newest visit of a trail goes round in circles. Pure: no store, no clock.
+
+Each kind gives a number that grows as the circle goes on and a limit up to which that is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from sidecar.engine.state.visits import Mark, Visit, distance
+
+NEAR_REQUEST_BITS: Final = 14
+"""Requests within this are near-duplicates: on average they share 78 % of their words."""
+
+NEAR_ANSWER_BITS: Final = 4
+"""Answers within this add nothing: they share 94 % of their words, where each figure counts as four words."""
+
+PATTERN_MAX: Final = 8
+"""Edges in the longest pattern that is looked for."""
+
+
+class Kind(StrEnum):
+    """What a loop is made of."""
+
+    REPEAT = "repeat"
+    CYCLE = "cycle"
+    DRIFT = "drift"
+    HOPS = "hops"
+    REENTRY = "reentry"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is allowed before it is a loop."""
+
+    repeats: int = 5
+    drifts: int = 8
+    cycles: int = 3
+    hops: int = 16
+    reads: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How far one kind of loop has got."""
+
+    kind: Kind
+    count: int
+    limit: int
+
+    @property
+    def is_past(self) -> bool:
+        return self.count > self.limit
+
+    @property
+    def remaining(self) -> int:
+        """How many more are allowed."""
+        return max(self.limit - self.count, 0)
+
+    @property
+    def is_near(self) -> bool:
+        """The last one allowed, and where the limit is no less than five the one before it; a first time never is."""
+        return not self.is_past and self.count > 1 and self.remaining <= (1 if self.limit >= 5 else 0)
+
+
+def measured(trail: Sequence[Visit], limits: Limits) -> list[Measure]:
+    """How far the trail's last visit has got in each kind. One request is one loop: the first one past its limit."""
+    calls = without_retries(trail)
+    if not calls or calls[-1] is not trail[-1]:
+        return []  # a retry, which is nothing new
+    return [
+        Measure(Kind.REPEAT, repeats_of(calls), limits.repeats),
+        Measure(Kind.DRIFT, drifts_of(calls), limits.drifts),
+        Measure(Kind.CYCLE, rounds_of(calls), limits.cycles),
+    ]
+
+
+def without_retries(trail: Sequence[Visit]) -> list[Visit]:
+    """Visits whose key no earlier visit with the same request had on that edge."""
+    seen: set[tuple[int, int, int]] = set()
+    calls = []
+    for visit in trail:
+        name = (visit.edge, visit.fingerprint, visit.key)
+        if not visit.key or name not in seen:
+            calls.append(visit)
+            seen.add(name)
+    return calls
+
+
+def repeats_of(calls: Sequence[Visit]) -> int:
+    """How often the last request was made on its edge, since work around it last changed its answer."""
+    last = calls[-1]
+    places = [at for at, visit in enumerate(calls) if visit.edge == last.edge and visit.fingerprint == last.fingerprint]
+    if len(places) < 3:
+        return len(places)
+    new = first_times(calls)
+    count = 1
+    for at in range(len(places) - 1, 0, -1):
+        earlier, later = places[at - 1], places[at]
+        before = calls[places[at - 2]].digest if at > 1 else 0
+        has_changed = bool(before) and calls[earlier].digest not in (0, before)
+        if has_changed and any(
+            new[between] and calls[between].caller == last.caller for between in range(earlier + 1, later)
+        ):
+            break
+        count += 1
+    return count
+
+
+def first_times(calls: Sequence[Visit]) -> list[bool]:
+    """Whether each visit's request was made for the first time on its edge."""
+    seen: set[tuple[int, int]] = set()
+    first = []
+    for visit in calls:
+        name = (visit.edge, visit.fingerprint)
+        first.append(name not in seen)
+        seen.add(name)
+    return first
+
+
+def drifts_of(calls: Sequence[Visit]) -> int:
+    """How many near-duplicates of the last request were made on its edge since an answer to one of them was new.
+
+    The one whose answer was new is the first of them. What is not answered yet says nothing, and is not counted.
+    """
+    last, count = calls[-1], 1
+    for visit in reversed(calls[:-1]):
+        if visit.edge != last.edge or not are_near(visit, last):
+            continue
+        if visit.mark is Mark.ADDED:
+            return count + 1
+        count += visit.mark is Mark.BARREN
+    return count
+
+
+def are_near(one: Visit, two: Visit) -> bool:
+    return one.fingerprint == two.fingerprint or distance(one.likeness, two.likeness) <= NEAR_REQUEST_BITS
+
+
+def rounds_of(calls: Sequence[Visit]) -> int:
+    """How often the trail's last edges came round in one pattern, the first round included, without anything new."""
+    return max((1 + stale // length for length, stale in stale_runs(calls)), default=1)
+
+
+def stale_runs(calls: Sequence[Visit]) -> Iterator[tuple[int, int]]:
+    """For each length of a pattern, how many visits at the end only said again what was said one pattern earlier."""
+    for length in range(2, min(PATTERN_MAX, len(calls) // 2) + 1):
+        if len({visit.edge for visit in calls[-length:]}) > 1:
+            yield length, stale_run(calls, length)
+
+
+def stale_run(calls: Sequence[Visit], length: int) -> int:
+    run = 0
+    for at in range(len(calls) - 1, length - 1, -1):
+        visit, earlier = calls[at], calls[at - length]
+        if visit.edge != earlier.edge or visit.mark is Mark.ADDED or not are_near(visit, earlier):
+            break
+        run += 1
+    return run
+
+
+def is_reentry(trail: Sequence[Visit], callee: int, ancestors: Sequence[int]) -> bool:
+    """Whether the last visit calls an agent that still waits in the same chain.
+
+    `ancestors` are the callees between the root and this call. An agent waits while a call to it is open, or, at the
+    root, while its own call to the first of them is.
+    """
+    waiting = (visit for visit in trail[:-1] if visit.mark is Mark.OPEN)
+    first = ancestors[0] if ancestors else 0
+    return any(
+        (visit.callee == callee and callee in ancestors) or (visit.caller == callee and visit.callee == first)
+        for visit in waiting
+    )
