@@ -111,7 +111,7 @@ class LoopCheck:
         finding = self._past(exchange, measure, is_new=is_new)
         if is_broken_off(measure.kind) and policy.is_enforced(exchange, finding):
             conversation, edge = exchange.lineage.conversation, edge_of(exchange)
-            family, cooldown_s = self._ladder.family_of(visit, measure.kind), self._ladder.cooldown_s
+            family, cooldown_s = self._ladder.family_of(visit, measure), self._ladder.cooldown_s
             await self._visits.ask(
                 exchange,
                 lambda visits: visits.break_off(

@@ -12,11 +12,19 @@ from typing import Final
 
 from sidecar.engine.state.visits import Mark, Visit, distance
 
-NEAR_REQUEST_BITS: Final = 14
-"""Requests within this are near-duplicates: on average they share 78 % of their words."""
+NEAR_BITS: Final = 26
+"""Requests within this are near-duplicates: on average they share 59 % of their words."""
 
-NEAR_ANSWER_BITS: Final = 4
-"""Answers within this add nothing: they share 94 % of their words, where each figure counts as four words."""
+NEAR_UNTOLD_BITS: Final = 14
+"""The same where the answer to one of them says nothing either way (none yet, an `ok`, an empty list): 78 %.
+
+Records written one after the other look alike and are all confirmed alike; only what is nearly the same is a drift.
+"""
+
+NEAR_ANSWER_BITS: Final = 8
+"""Answers within this add nothing: they share 88 % of their words, where each figure counts as four words."""
+
+DECIDED: Final = (Mark.ADDED, Mark.BARREN)
 
 PATTERN_MAX: Final = 8
 """Edges in the longest pattern that is looked for."""
@@ -50,6 +58,8 @@ class Measure:
     kind: Kind
     count: int
     limit: int
+    radius: int = 0
+    """Bits within which another request belongs to this loop. 0: only the very same does."""
 
     @property
     def is_past(self) -> bool:
@@ -71,10 +81,11 @@ def measured(trail: Sequence[Visit], limits: Limits) -> list[Measure]:
     calls = without_retries(trail)
     if not calls or calls[-1] is not trail[-1]:
         return []  # a retry, which is nothing new
+    drifts, radius = drifts_of(calls)
     return [
         Measure(Kind.REPEAT, repeats_of(calls), limits.repeats),
-        Measure(Kind.DRIFT, drifts_of(calls), limits.drifts),
-        Measure(Kind.CYCLE, rounds_of(calls), limits.cycles),
+        Measure(Kind.DRIFT, drifts, limits.drifts, radius),
+        Measure(Kind.CYCLE, rounds_of(calls), limits.cycles, NEAR_UNTOLD_BITS),
     ]
 
 
@@ -121,23 +132,38 @@ def first_times(calls: Sequence[Visit]) -> list[bool]:
     return first
 
 
-def drifts_of(calls: Sequence[Visit]) -> int:
-    """How many near-duplicates of the last request were made on its edge since an answer to one of them was new.
+def drifts_of(calls: Sequence[Visit]) -> tuple[int, int]:
+    """How many requests like the last were made on its edge since an answer to one of them was new, and how near.
 
-    The one whose answer was new is the first of them. What is not answered yet says nothing, and is not counted.
+    Each is near to the last one or to its own successor, so that a request which grows with each attempt is followed.
+    The one whose answer was new is the first of them; what is not answered yet says nothing, and is not counted.
+    Short answers must all be the same: labels that differ depend on the question, so asking on has a reason.
     """
-    last, count = calls[-1], 1
+    last = successor = calls[-1]
+    count, radius, short = 1, NEAR_UNTOLD_BITS, 0
     for visit in reversed(calls[:-1]):
-        if visit.edge != last.edge or not are_near(visit, last):
+        if visit.edge != last.edge or visit.mark not in DECIDED:
             continue
+        if not are_near(visit, last) and not are_near(visit, successor):
+            continue
+        if not visit.answer:
+            if short not in (0, visit.digest):
+                break
+            short = visit.digest
+        count, radius, successor = count + 1, max(radius, radius_of(visit)), visit
         if visit.mark is Mark.ADDED:
-            return count + 1
-        count += visit.mark is Mark.BARREN
-    return count
+            break
+    return count, radius
 
 
-def are_near(one: Visit, two: Visit) -> bool:
-    return one.fingerprint == two.fingerprint or distance(one.likeness, two.likeness) <= NEAR_REQUEST_BITS
+def are_near(earlier: Visit, later: Visit) -> bool:
+    if earlier.fingerprint == later.fingerprint:
+        return True
+    return distance(earlier.likeness, later.likeness) <= radius_of(earlier)
+
+
+def radius_of(answered: Visit) -> int:
+    return NEAR_BITS if answered.answer else NEAR_UNTOLD_BITS
 
 
 def rounds_of(calls: Sequence[Visit]) -> int:
@@ -156,7 +182,7 @@ def stale_run(calls: Sequence[Visit], length: int) -> int:
     run = 0
     for at in range(len(calls) - 1, length - 1, -1):
         visit, earlier = calls[at], calls[at - length]
-        if visit.edge != earlier.edge or visit.mark is Mark.ADDED or not are_near(visit, earlier):
+        if visit.edge != earlier.edge or visit.mark is Mark.ADDED or not are_near(earlier, visit):
             break
         run += 1
     return run

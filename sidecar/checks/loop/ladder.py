@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from sidecar.checks.loop.detector import NEAR_REQUEST_BITS, Kind, Limits, Measure
+from sidecar.checks.loop.detector import Kind, Limits, Measure
 from sidecar.engine.exchange import Exchange, Mode, weakest
 from sidecar.engine.finding import Finding, Severity
 from sidecar.engine.state.visits import Break, Family, Visit
@@ -97,9 +97,9 @@ class Ladder:
         remaining_s = exchange.arrival.remaining_s
         return delay_s if remaining_s is None else min(delay_s, max(remaining_s, 0.0) * DEADLINE_SHARE)
 
-    def family_of(self, visit: Visit, kind: Kind) -> Family:
+    def family_of(self, visit: Visit, measure: Measure) -> Family:
         """What a break covers: a repeated request alone; of a drift or a cycle, whatever is nearly the same."""
-        return Family(visit.fingerprint, visit.likeness, 0 if kind is Kind.REPEAT else NEAR_REQUEST_BITS)
+        return Family(visit.fingerprint, visit.likeness, measure.radius)
 
     def _is_only_watched(self, kind: Kind) -> bool:
         return kind is Kind.REENTRY and self.reentry is Mode.OBSERVE

@@ -28,6 +28,12 @@ READ: Final = re.compile(r"(?:Get|List|Subscribe)(?![a-z])")
 AT_WORK: Final = frozenset({"TASK_STATE_SUBMITTED", "TASK_STATE_WORKING", "submitted", "working"})
 """States of a task whose outcome is still to come."""
 
+OWN_IDS: Final = ("id", "taskId", "task_id")
+"""Fields in which an answer names itself. In a request they are part of the question."""
+
+SUBSTANCE_MIN_WORDS: Final = 3
+"""An answer of fewer words beyond its question's (`ok`, `created`, an empty list) is like every other such answer."""
+
 HEARD_MAX_BYTES: Final = 1024 * 1024
 """Of the answers of one exchange. What comes later is not looked at."""
 
@@ -132,16 +138,19 @@ class Listening:
             return None
         if is_undecided:
             return Answered(task=task, is_undecided=True)
-        said = self.said - self.asked - self.own_ids - words_of([names.task_id, names.context_id, names.message_id])
+        said = self.said - self.own_ids - words_of([names.task_id, names.context_id, names.message_id])
         if status.code != "OK":
             said |= words_of([status.code, status.message])
-        digest = hashed_text(*sorted(said)[:WORDS_MAX])
-        return Answered(likeness_of(weighed(said)), digest, task, radius=NEAR_ANSWER_BITS)
+        added = list(weighed(said - self.asked))
+        has_substance = len(added) >= SUBSTANCE_MIN_WORDS
+        # A label may be one of those that the question offers: then it is all that there is to compare.
+        digest = hashed_text(*sorted(added if has_substance else said))
+        return Answered(likeness_of(added) if has_substance else 0, digest, task, radius=NEAR_ANSWER_BITS)
 
 
 def own_ids_in(arguments: JSON) -> set[str]:
-    """Words of the ids of an answer itself, or of the one thing in it (`id`, `task.id`)."""
+    """Words of the ids of an answer itself, or of a thing in it (`id`, `task.id`, `statusUpdate.taskId`)."""
     if not isinstance(arguments, dict):
         return set()
     holders = [arguments, *(each for each in arguments.values() if isinstance(each, dict))]
-    return words_of([holder["id"] for holder in holders if isinstance(holder.get("id"), str)])
+    return words_of([holder[name] for holder in holders for name in OWN_IDS if isinstance(holder.get(name), str)])
