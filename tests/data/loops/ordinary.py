@@ -21,7 +21,7 @@ from tests.data.verification.sources import Half
 
 INSTRUCTION = (
     "You are given one text by a customer of ours. Decide whether it is positive, negative or neutral in tone. Answer "
-    "with that one word only and do not explain it. When it is neither of the first two, or when it is both, say neutral."
+    "with that one word only and do not explain it. When it is neither of the first two, or both, say neutral."
 )
 LABELS = ("positive", "negative", "neutral", "neutral")
 
