@@ -81,9 +81,10 @@ def measured(trail: Sequence[Visit], limits: Limits) -> list[Measure]:
     calls = without_retries(trail)
     if not calls or calls[-1] is not trail[-1]:
         return []  # a retry, which is nothing new
-    drifts, radius = drifts_of(calls)
+    since = last_change(calls)
+    drifts, radius = drifts_of(calls[since + 1 :])
     return [
-        Measure(Kind.REPEAT, repeats_of(calls), limits.repeats),
+        Measure(Kind.REPEAT, repeats_of(calls, since), limits.repeats),
         Measure(Kind.DRIFT, drifts, limits.drifts, radius),
         Measure(Kind.CYCLE, rounds_of(calls), limits.cycles, NEAR_UNTOLD_BITS),
     ]
@@ -101,24 +102,30 @@ def without_retries(trail: Sequence[Visit]) -> list[Visit]:
     return calls
 
 
-def repeats_of(calls: Sequence[Visit]) -> int:
-    """How often the last request was made on its edge, since work around it last changed its answer."""
-    last = calls[-1]
-    places = [at for at, visit in enumerate(calls) if visit.edge == last.edge and visit.fingerprint == last.fingerprint]
-    if len(places) < 3:
-        return len(places)
-    new = first_times(calls)
-    count = 1
-    for at in range(len(places) - 1, 0, -1):
-        earlier, later = places[at - 1], places[at]
-        before = calls[places[at - 2]].digest if at > 1 else 0
-        has_changed = bool(before) and calls[earlier].digest not in (0, before)
-        if has_changed and any(
-            new[between] and calls[between].caller == last.caller for between in range(earlier + 1, later)
-        ):
-            break
-        count += 1
-    return count
+def repeats_of(calls: Sequence[Visit], since: int = -1) -> int:
+    """How often the last request was made on its edge after the place `since`."""
+    return sum(same_request(visit, calls[-1]) for visit in calls[since + 1 :])
+
+
+def last_change(calls: Sequence[Visit]) -> int:
+    """The place of the last request before that made it worth asking again: -1 where there is none.
+
+    Its answer had changed, and the caller has done new work since: read, edit, read, edit is no loop.
+    """
+    last, new = calls[-1], first_times(calls)
+    places = [place for place, visit in enumerate(calls) if same_request(visit, last)]
+    for at in range(len(places) - 1, 1, -1):
+        before, earlier, later = places[at - 2 : at + 1]
+        was, has_become = calls[before].digest, calls[earlier].digest
+        has_changed = was and has_become and was != has_become
+        between = range(earlier + 1, later)
+        if has_changed and any(new[place] and calls[place].caller == last.caller for place in between):
+            return earlier
+    return -1
+
+
+def same_request(one: Visit, two: Visit) -> bool:
+    return one.fingerprint == two.fingerprint and one.edge == two.edge
 
 
 def first_times(calls: Sequence[Visit]) -> list[bool]:
@@ -135,7 +142,8 @@ def first_times(calls: Sequence[Visit]) -> list[bool]:
 def drifts_of(calls: Sequence[Visit]) -> tuple[int, int]:
     """How many requests like the last were made on its edge since an answer to one of them was new, and how near.
 
-    Each is near to the last one or to its own successor, so that a request which grows with each attempt is followed.
+    Each is near to the last one or, where its answer says something, to its own successor: so a request that grows with
+    each attempt is followed.
     The one whose answer was new is the first of them; what is not answered yet says nothing, and is not counted.
     Short answers must all be the same: labels that differ depend on the question, so asking on has a reason.
     """
@@ -144,7 +152,7 @@ def drifts_of(calls: Sequence[Visit]) -> tuple[int, int]:
     for visit in reversed(calls[:-1]):
         if visit.edge != last.edge or visit.mark not in DECIDED:
             continue
-        if not are_near(visit, last) and not are_near(visit, successor):
+        if not are_near(visit, last) and not (visit.answer and are_near(visit, successor)):
             continue
         if not visit.answer:
             if short not in (0, visit.digest):

@@ -139,10 +139,11 @@ class Listening:
         if is_undecided:
             return Answered(task=task, is_undecided=True)
         said = self.said - self.own_ids - words_of([names.task_id, names.context_id, names.message_id])
-        if status.code != "OK":
+        is_error = status.code != "OK"
+        if is_error:
             said |= words_of([status.code, status.message])
         added = list(weighed(said - self.asked))
-        has_substance = len(added) >= SUBSTANCE_MIN_WORDS
+        has_substance = is_error or len(added) >= SUBSTANCE_MIN_WORDS
         # A label may be one of those that the question offers: then it is all that there is to compare.
         digest = hashed_text(*sorted(added if has_substance else said))
         return Answered(likeness_of(added) if has_substance else 0, digest, task, radius=NEAR_ANSWER_BITS)

@@ -15,6 +15,7 @@ from sidecar.checks.loop.detector import (
     Measure,
     drifts_of,
     is_reentry,
+    last_change,
     measured,
     repeats_of,
     rounds_of,
@@ -49,6 +50,10 @@ def differing(bits: int) -> int:
     return far(1) ^ (2**bits - 1)
 
 
+def counted(trail: list[Visit]) -> dict[Kind, int]:
+    return {measure.kind: measure.count for measure in measured(trail, Limits())}
+
+
 def kinds_past(trail: list[Visit], limits: Limits) -> list[Kind]:
     return [measure.kind for measure in measured(trail, limits) if measure.is_past]
 
@@ -73,7 +78,16 @@ def test_what_is_asked_again_after_new_work_is_no_repeat_where_it_is_answered_an
     trail: list[Visit] = []
     for number in range(8):
         trail += [visit(asks=1, mark=Mark.ADDED, says=number + 1), visit(B, asks=100 + number, says=0)]
-    assert repeats_of([*trail, open_visit()]) <= 2
+    assert counted([*trail, open_visit()]) == {Kind.REPEAT: 1, Kind.DRIFT: 1, Kind.CYCLE: 1}
+
+
+def test_a_large_text_that_changes_little_is_a_change_all_the_same():
+    """Near-duplicates of each other, but no two the same."""
+    trail: list[Visit] = []
+    for number in range(12):
+        read = visit(asks=1, says=3)._replace(digest=1000 + number)
+        trail += [read, visit(B, asks=100 + number)]
+    assert counted([*trail, open_visit()]) == {Kind.REPEAT: 1, Kind.DRIFT: 1, Kind.CYCLE: 1}
 
 
 def test_the_same_answer_after_new_work_is_a_repeat_all_the_same():
@@ -81,13 +95,13 @@ def test_the_same_answer_after_new_work_is_a_repeat_all_the_same():
     trail: list[Visit] = []
     for number in range(6):
         trail += [visit(asks=1, says=7), visit(B, asks=100 + number)]
-    assert repeats_of([*trail, open_visit()]) == 7
+    assert counted([*trail, open_visit()])[Kind.REPEAT] == 7
 
 
 def test_other_answers_without_new_work_between_are_repeats():
     """Whoever asks the same thing six times in a row repeats himself, even if each answer is worded anew."""
     trail = [visit(asks=1, mark=Mark.ADDED, says=number + 1) for number in range(5)]
-    assert repeats_of([*trail, open_visit()]) == 6
+    assert counted([*trail, open_visit()])[Kind.REPEAT] == 6
 
 
 def test_work_of_another_agent_is_no_excuse():
@@ -95,7 +109,8 @@ def test_work_of_another_agent_is_no_excuse():
     trail: list[Visit] = []
     for number in range(5):
         trail += [visit(asks=1, mark=Mark.ADDED, says=number + 1), visit(B, asks=100 + number)._replace(caller=99)]
-    assert repeats_of([*trail, open_visit()]) == 6
+    assert counted([*trail, open_visit()])[Kind.REPEAT] == 6
+    assert last_change(trail) == -1
 
 
 def test_a_retry_with_its_key_is_no_visit():

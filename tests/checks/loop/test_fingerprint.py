@@ -116,7 +116,7 @@ def test_likeness_is_the_same_in_every_process():
     assert likeness("") == 0
 
 
-GOLDEN = 0xe12bd1a951915538344fb3f9478e6afd
+GOLDEN = 0xE12BD1A951915538344FB3F9478E6AFD
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,24 @@ def read_and_edit(talk: Talk, half: Half) -> None:
         talk.call("planner", "coder", {"path": "src/app.py", "change": new}, {"ok": True}, method=EDIT)
 
 
+def large_file(talk: Talk, half: Half) -> None:
+    """The same with a file of which each edit changes a hundredth, and that is looked at after each."""
+    rng = talk.rng
+    lines = all_sentences(talk, half)[:100]
+    for number in range(rng.randint(10, 20)):
+        talk.call("planner", "coder", {"path": "notes.md"}, {"text": "\n".join(lines)}, method=SHOW)
+        at, new = (
+            rng.randrange(len(lines)),
+            f"{rng.choice(PEOPLE)} in {rng.choice(CITIES)} said: {rng.choice(TROUBLES)}",
+        )
+        lines[at] = new
+        talk.call("planner", "coder", {"path": "notes.md", "line": at, "change": new}, {"ok": True}, method=EDIT)
+        if number % 3 == 0:
+            talk.call(
+                "planner", "coder", {"command": "make check"}, {"failed": 1, "seconds": rng.randint(3, 90)}, method=RUN
+            )
+
+
 def test_and_fix(talk: Talk, half: Half) -> None:
     """The same command after each change, until nothing fails."""
     rng = talk.rng
@@ -289,6 +307,7 @@ KINDS: Mapping[str, Callable[[Talk, Half], None]] = {
     "polling a task": polling,
     "paging": paging,
     "read and edit": read_and_edit,
+    "large file": large_file,
     "test and fix": test_and_fix,
     "fan-out and fan-in": fan_out,
     "fan-out by name": fan_out_by_name,
