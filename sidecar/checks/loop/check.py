@@ -115,7 +115,7 @@ class LoopCheck:
             await self._visits.ask(
                 exchange,
                 lambda visits: visits.break_off(
-                    conversation, edge, visit.edge, family, kind=measure.kind, cooldown_s=cooldown_s
+                    conversation, edge, visit.edge, family, kind=measure.kind.value, cooldown_s=cooldown_s
                 ),
             )
         return finding
@@ -142,5 +142,5 @@ class LoopCheck:
     def _counted(self, exchange: Exchange, kind: Kind, finding: Finding, *, is_new: bool = True) -> Finding:
         if is_new:
             action = Action.REJECTED if policy.is_enforced(exchange, finding) else Action.OBSERVED
-            self._reporter.past_limit(kind, exchange.caller, exchange.callee, action)
+            self._reporter.past_limit(kind.value, exchange.caller, exchange.callee, action.value)
         return finding

@@ -117,7 +117,7 @@ class Ladder:
     ) -> Finding:
         return Finding(
             check=CHECK,
-            rule=kind if reason else f"{kind}-near",
+            rule=kind.value if reason else f"{kind}-near",
             severity=severity,
             message=message,
             reason=reason,
