@@ -23,8 +23,8 @@ from sidecar.engine.state.visits import (
 )
 
 CONVERSATIONS_MAX = 10_000
-VISITS_HELD_MAX = 50_000
-"""Of all conversations, about 25 MB."""
+RECORDS_MAX = 50_000
+"""Visits and reads of all conversations, about 25 MB."""
 
 Read = tuple[int, int, int]
 """(exchange, question, the moment in ms)."""
@@ -44,14 +44,14 @@ class MemoryVisits:
     """The Visits port in one process. The conversation that was idle for longest makes room."""
 
     def __init__(
-        self, clock: Clock, *, conversations_max: int = CONVERSATIONS_MAX, visits_max: int = VISITS_HELD_MAX
+        self, clock: Clock, *, conversations_max: int = CONVERSATIONS_MAX, records_max: int = RECORDS_MAX
     ) -> None:
         self._clock = clock
         self._conversations_max = conversations_max
-        self._visits_max = visits_max
+        self._records_max = records_max
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         """By conversation, the one that was idle for longest first."""
-        self._visits = 0
+        self._records = 0
         self._breaks = HeldBreaks()
 
     async def visit(self, conversation: str, visit: Visit, *, window_s: float) -> Sighting:
@@ -74,6 +74,7 @@ class MemoryVisits:
         reads = [read for read in kept.reads if read[2] > now_ms - within_ms]
         if all(read[0] != exchange for read in reads):
             reads = [*reads[1 - READS_MAX :], (exchange, question, now_ms)]
+        self._records += len(reads) - len(kept.reads)
         kept.reads = reads
         self._make_room(now_ms)
         return sum(read[1] == question for read in reads)
@@ -120,7 +121,7 @@ class MemoryVisits:
         return kept
 
     def _replace(self, kept: Kept, trail: Sequence[Visit]) -> None:
-        self._visits += len(trail) - len(kept.trail)
+        self._records += len(trail) - len(kept.trail)
         kept.trail = list(trail)
 
     def _make_room(self, now_ms: int) -> None:
@@ -128,11 +129,12 @@ class MemoryVisits:
         for _ in range(2):
             if self._kept and next(iter(self._kept.values())).until_ms <= now_ms:
                 self._forget_one()
-        while len(self._kept) > self._conversations_max or (self._visits > self._visits_max and len(self._kept) > 1):
+        while len(self._kept) > self._conversations_max or (self._records > self._records_max and len(self._kept) > 1):
             self._forget_one()
 
     def _forget_one(self) -> None:
-        self._visits -= len(self._kept.popitem(last=False)[1].trail)
+        _, kept = self._kept.popitem(last=False)
+        self._records -= len(kept.trail) + len(kept.reads)
 
 
 class HeldBreaks:

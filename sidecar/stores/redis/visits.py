@@ -31,22 +31,23 @@ from sidecar.stores.tape import RECORD, packed, trail_of
 LUA: Final = f"""
 local SIZE, VISITS_MAX = {RECORD.size}, {VISITS_MAX}
 
-local function distance(one, two)
+local function is_near(one, at_one, two, at_two, radius)
     local bits = 0
-    for at = 1, 13, 4 do
-        local x = bit.bxor(struct.unpack('>I4', one, at), (struct.unpack('>I4', two, at)))
+    for step = 0, 12, 4 do
+        local x = bit.bxor(struct.unpack('>I4', one, at_one + step), (struct.unpack('>I4', two, at_two + step)))
         x = bit.tobit(x - bit.band(bit.rshift(x, 1), 0x55555555))
         x = bit.band(x, 0x33333333) + bit.band(bit.rshift(x, 2), 0x33333333)
         x = bit.band(x + bit.rshift(x, 4), 0x0f0f0f0f)
         x = x + bit.rshift(x, 8)
         bits = bits + bit.band(x + bit.rshift(x, 16), 0x3f)
+        if bits > radius then return false end
     end
-    return bits
+    return true
 end
 
 local function covers(family, radius, fingerprint, likeness)
     if string.sub(family, 1, 8) == fingerprint then return true end
-    return radius > 0 and distance(string.sub(family, 9, 24), likeness) <= radius
+    return radius > 0 and is_near(family, 9, likeness, 1, radius)
 end
 
 local function place_of(trail, exchange)
@@ -136,7 +137,7 @@ ANSWERED: Final = Script(
         answer, said, mark = likeness, digest, 2
         for place = 1, #trail, SIZE do
             if string.byte(trail, place + 104) > 1 and string.sub(trail, place + 8, place + 15) == edge
-                and distance(string.sub(trail, place + 72, place + 87), likeness) <= radius then
+                and is_near(trail, place + 72, likeness, 1, radius) then
                 mark = 3
                 break
             end
