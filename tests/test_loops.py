@@ -17,8 +17,11 @@ from a2a.types import a2a_pb2
 from grpc import aio
 from redis import Redis
 
-from sidecar.engine.exchange import Side
+from sidecar.checks.loop import Ladder, Limits
+from sidecar.config import parse
+from sidecar.engine.exchange import Mode, Side
 from sidecar.testing import RunningSidecar, running_sidecar
+from sidecar.wiring import loop_ladder
 from tests.stores.places import RedisServer, free_port
 
 ASK = "/lf.a2a.v1.A2AService/SendMessage"
@@ -241,6 +244,25 @@ async def test_at_the_same_time_exactly_as_many_pass_as_are_allowed(store: str):
     ):
         found = await asyncio.gather(*(codes(sidecar.address, 1) for sidecar in (one, two) for _ in range(10)))
         assert [code for each in found for code in each].count("OK") == 5
+
+
+def test_every_key_of_the_configuration_reaches_the_check():
+    """A key that is read and not handed on would be a promise not kept."""
+    text = """
+agent: a
+routes: [{listen: ":1", upstream: "other:2"}]
+loops:
+  {window: 1m, repeats: 2, drifts: 3, cycles: 4, hops: 6, reads: 7, reentry: enforce, slow: 8s, cooldown: 9s, mode: observe}
+"""
+    ladder = loop_ladder(parse(text, name="s.yaml", base=Path(), environ={}))
+    limits = Limits(repeats=2, drifts=3, cycles=4, hops=6, reads=7)
+    assert ladder == Ladder(limits, 60.0, 9.0, 8.0, Mode.ENFORCE, Mode.OBSERVE)
+    without = text.replace("reentry: enforce", "reentry: allow")
+    allowed = loop_ladder(parse(without, name="s.yaml", base=Path(), environ={}))
+    assert allowed is not None
+    assert allowed.reentry is None
+    plain = text[: text.index("loops:")]
+    assert loop_ladder(parse(plain, name="s.yaml", base=Path(), environ={})) == Ladder()
 
 
 async def test_loops_can_be_turned_off():

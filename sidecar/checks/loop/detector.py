@@ -112,14 +112,18 @@ def last_change(calls: Sequence[Visit]) -> int:
 
     Its answer had changed, and the caller has done new work since: read, edit, read, edit is no loop.
     """
-    last, new = calls[-1], first_times(calls)
+    last = calls[-1]
     places = [place for place, visit in enumerate(calls) if same_request(visit, last)]
-    for at in range(len(places) - 1, 1, -1):
-        before, earlier, later = places[at - 2 : at + 1]
-        was, has_become = calls[before].digest, calls[earlier].digest
-        has_changed = was and has_become and was != has_become
-        between = range(earlier + 1, later)
-        if has_changed and any(new[place] and calls[place].caller == last.caller for place in between):
+    changes = [
+        (earlier, later)
+        for before, earlier, later in zip(places, places[1:], places[2:], strict=False)
+        if 0 != calls[before].digest != calls[earlier].digest != 0
+    ]
+    if not changes:
+        return -1  # nearly always
+    new = first_times(calls)
+    for earlier, later in reversed(changes):
+        if any(new[place] and calls[place].caller == last.caller for place in range(earlier + 1, later)):
             return earlier
     return -1
 
