@@ -252,7 +252,8 @@ def test_every_key_of_the_configuration_reaches_the_check():
 agent: a
 routes: [{listen: ":1", upstream: "other:2"}]
 loops:
-  {window: 1m, repeats: 2, drifts: 3, cycles: 4, hops: 6, reads: 7, reentry: enforce, slow: 8s, cooldown: 9s, mode: observe}
+  {window: 1m, repeats: 2, drifts: 3, cycles: 4, hops: 6, reads: 7, reentry: enforce, slow: 8s, cooldown: 9s,
+   mode: observe}
 """
     ladder = loop_ladder(parse(text, name="s.yaml", base=Path(), environ={}))
     limits = Limits(repeats=2, drifts=3, cycles=4, hops=6, reads=7)

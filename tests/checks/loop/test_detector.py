@@ -6,6 +6,8 @@ import time
 from itertools import count
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sidecar.checks.loop.detector import (
     NEAR_BITS,
@@ -226,6 +228,36 @@ def test_the_worst_trail_costs_little():
 def test_no_visits_are_no_loop():
     """As after a break."""
     assert measured([], Limits()) == []
+
+
+VISITS = st.builds(
+    visit,
+    edge=st.integers(1, 3),
+    asks=st.integers(1, 4),
+    mark=st.sampled_from(Mark),
+    says=st.integers(0, 3),
+    like=st.one_of(st.none(), st.integers(0, 40).map(lambda bits: far(1) ^ (2**bits - 1))),
+    key=st.integers(0, 2),
+)
+
+
+@given(st.lists(VISITS, max_size=40))
+def test_no_count_is_more_than_the_calls_that_were_made(trail: list[Visit]):
+    """Whatever the trail: each kind counts this call and some of those before it, and a retry is none of them."""
+    calls = without_retries(trail)
+    for measure in measured(trail, Limits()):
+        edge = [call for call in calls if call.edge == trail[-1].edge]
+        assert 1 <= measure.count <= (len(calls) if measure.kind is Kind.CYCLE else len(edge))
+
+
+@given(st.lists(VISITS, min_size=1, max_size=30), st.lists(VISITS, max_size=10))
+def test_what_other_edges_do_makes_no_repeat_worse(trail: list[Visit], others: list[Visit]):
+    """Calls elsewhere can excuse a request that is asked again; they never accuse it."""
+    last = trail[-1]._replace(key=0)
+    elsewhere = [other._replace(edge=9) for other in others]
+    alone, among = ([*trail[:-1], last], [*trail[:-1], *elsewhere, last])
+    for before, after in zip(measured(alone, Limits()), measured(among, Limits()), strict=True):
+        assert before.kind is Kind.CYCLE or after.count <= before.count
 
 
 @pytest.mark.parametrize(
