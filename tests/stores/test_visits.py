@@ -295,7 +295,8 @@ async def told(place: Place, step: tuple[Any, ...], conversation: str) -> object
         case ("visit", exchange, fingerprint, edge, likeness):
             made = visit(exchange, fingerprint, edge=edge, likeness=likeness)
             seen = await visits.visit(conversation, made, window_s=2.5)
-            return [each._replace(at_ms=0) for each in seen.trail], seen.held and seen.held.family, seen.is_new
+            is_covered = seen.held is not None and seen.held.family.covers(fingerprint, likeness)
+            return [each._replace(at_ms=0) for each in seen.trail], is_covered, seen.held is None, seen.is_new
         case ("answer", exchange, task, is_undecided, likeness):
             answer = Answered(likeness, likeness, task, is_undecided, radius=1)
             return await visits.answered(conversation, HIGH - exchange, answer)

@@ -149,33 +149,34 @@ def drifts_of(calls: Sequence[Visit]) -> tuple[int, int]:
     Each is near to the last one or, where its answer says something, to its own successor: so a request that grows with
     each attempt is followed.
     The one whose answer was new is the first of them; what is not answered yet says nothing, and is not counted.
-    Short answers must all be the same: labels that differ depend on the question, so asking on has a reason.
+    Short answers must all be the same: labels that differ depend on the question, so asking on has a reason. And where
+    they are short, three requests that are no more than alike count as one: a batch of orders looks so, too.
     """
     last = successor = calls[-1]
-    count, radius, short = 1, NEAR_UNTOLD_BITS, 0
+    count, wide, radius, short = 1, 0, NEAR_UNTOLD_BITS, 0
     for visit in reversed(calls[:-1]):
         if visit.edge != last.edge or visit.mark not in DECIDED:
             continue
-        if not are_near(visit, last) and not (visit.answer and are_near(visit, successor)):
+        if not is_within(NEAR_BITS, visit, last) and not (visit.answer and is_within(NEAR_BITS, visit, successor)):
             continue
         if not visit.answer:
             if short not in (0, visit.digest):
                 break
             short = visit.digest
-        count, radius, successor = count + 1, max(radius, radius_of(visit)), visit
+        if visit.answer or is_within(NEAR_UNTOLD_BITS, visit, last):
+            count += 1
+        else:
+            wide += 1
+        successor = visit
+        if visit.answer or wide:
+            radius = NEAR_BITS
         if visit.mark is Mark.ADDED:
             break
-    return count, radius
+    return count + wide // 3, radius
 
 
-def are_near(earlier: Visit, later: Visit) -> bool:
-    if earlier.fingerprint == later.fingerprint:
-        return True
-    return distance(earlier.likeness, later.likeness) <= radius_of(earlier)
-
-
-def radius_of(answered: Visit) -> int:
-    return NEAR_BITS if answered.answer else NEAR_UNTOLD_BITS
+def is_within(bits: int, one: Visit, two: Visit) -> bool:
+    return one.fingerprint == two.fingerprint or distance(one.likeness, two.likeness) <= bits
 
 
 def rounds_of(calls: Sequence[Visit]) -> int:
@@ -194,7 +195,11 @@ def stale_run(calls: Sequence[Visit], length: int) -> int:
     run = 0
     for at in range(len(calls) - 1, length - 1, -1):
         visit, earlier = calls[at], calls[at - length]
-        if visit.edge != earlier.edge or visit.mark is Mark.ADDED or not are_near(earlier, visit):
+        if (
+            visit.edge != earlier.edge
+            or visit.mark is Mark.ADDED
+            or not is_within(NEAR_BITS if earlier.answer else NEAR_UNTOLD_BITS, earlier, visit)
+        ):
             break
         run += 1
     return run

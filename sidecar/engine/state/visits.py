@@ -121,7 +121,7 @@ class Sighting(NamedTuple):
     trail: tuple[Visit, ...] = ()
     """Visits within the window, oldest first; the one asked about is the last. Empty where a break holds."""
     held: Break | None = None
-    """The break that covers the visit, which then was not recorded."""
+    """A break that covers the visit, which then was not recorded; where several do, any of them."""
     is_new: bool = True
     """False where this exchange was recorded before: by its other sidecar, or by a verb that was asked again."""
 

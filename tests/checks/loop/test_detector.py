@@ -152,11 +152,21 @@ def test_what_is_not_answered_yet_is_no_drift(mark: Mark):
     assert drifts_of([*trail, open_visit()])[0] == 1
 
 
-@pytest.mark.parametrize(("says", "radius"), [(3, NEAR_BITS), (0, NEAR_UNTOLD_BITS)])
-def test_how_near_is_near_depends_on_what_the_answer_says(says: int, radius: int):
-    """After an `ok` only what is nearly the same counts: records written one after the other look alike."""
-    for bits, expected in ((radius, 2), (radius + 1, 1)):
-        assert drifts_of([visit(asks=2, says=says, like=differing(bits)), open_visit()])[0] == expected
+@pytest.mark.parametrize(
+    ("says", "bits", "count"),
+    [
+        (3, NEAR_BITS, 4),
+        (3, NEAR_BITS + 1, 1),
+        (0, NEAR_UNTOLD_BITS, 4),
+        (0, NEAR_UNTOLD_BITS + 1, 2),
+        (0, NEAR_BITS, 2),
+        (0, NEAR_BITS + 1, 1),
+    ],
+)
+def test_how_near_is_near_depends_on_what_the_answer_says(says: int, bits: int, count: int):
+    """After an `ok`, three requests that are only alike count as one: records written one after the other are alike."""
+    trail = [visit(asks=2 + number, says=says, like=differing(bits)) for number in range(3)]
+    assert drifts_of([*trail, open_visit()])[0] == count
 
 
 def test_a_request_that_grows_is_followed():

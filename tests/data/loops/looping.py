@@ -50,6 +50,16 @@ def drifting_filter(talk: Talk, half: Half) -> None:
         talk.call("planner", "catalogue", document, answer, method=SEARCH)
 
 
+def drifting_short(talk: Talk, half: Half) -> None:
+    """A few words and a number that changes; the answer is as short."""
+    rng = talk.rng
+    product = rng.choice(PRODUCTS)
+    answer = rng.choice(("nothing found", "no results", "0 rows", "none"))
+    for number in range(rng.randint(20, 60)):
+        question = talk.message(f"find {product} orders where total > {number * 10}")
+        talk.call("planner", "researcher", question, talk.task(answer))
+
+
 def drifting_words(talk: Talk, half: Half) -> None:
     """A request is made again and again in slightly other words, and the answer is a slightly other excuse."""
     rng = talk.rng
@@ -178,6 +188,7 @@ def maybe(rng: random.Random, text: str) -> str:
 KINDS: Mapping[str, Callable[[Talk, Half], None]] = {
     "exact repeat": exact,
     "drifting filter": drifting_filter,
+    "drifting short request": drifting_short,
     "drifting words": drifting_words,
     "drifting stream": drifting_stream,
     "growing history": growing_history,

@@ -244,6 +244,14 @@ def short_writes(talk: Talk, half: Half) -> None:
         talk.call("planner", "desk", document, {"ok": True}, method=EDIT)
 
 
+def commands(talk: Talk, half: Half) -> None:
+    """A dozen short orders of one form, each done."""
+    rng = talk.rng
+    for number in range(rng.randint(8, 14)):
+        text = f"Put {rng.randint(1, 9)} {rng.choice(PRODUCTS)} for {rng.choice(PEOPLE)} into basket {number}."
+        talk.call("planner", "shop", talk.message(text), talk.task("Done."))
+
+
 def labels(talk: Talk, half: Half) -> None:
     """One text after the other under the same long instruction, and a label for each."""
     rng = talk.rng
@@ -318,6 +326,7 @@ KINDS: Mapping[str, Callable[[Talk, Half], None]] = {
     "long tool work": tools,
     "batch of writes": batch_writes,
     "batch of short writes": short_writes,
+    "short commands": commands,
     "labels": labels,
     "reviews": reviews,
     "bargaining": bargaining,
