@@ -16,6 +16,7 @@ from sidecar.checks.loop.fingerprint import (
     read_arguments,
 )
 from sidecar.checks.loop.likeness import likeness_of, weighed, words_of
+from sidecar.engine.conversation import bounded
 from sidecar.engine.exchange import Exchange, Origin, Status
 from sidecar.engine.message import JSON, NO_NAMES, Message, Names
 from sidecar.engine.specs import Path
@@ -50,7 +51,8 @@ def is_read(exchange: Exchange) -> bool:
 
 
 def edge_of(exchange: Exchange) -> Edge:
-    return Edge(exchange.caller, exchange.callee, exchange.method)
+    """Callers choose their names and methods, so long ones are kept as hashes."""
+    return Edge(bounded(exchange.caller), exchange.callee, bounded(exchange.method))
 
 
 @dataclass(slots=True)

@@ -535,6 +535,15 @@ async def test_a_consistent_spec_refuses_without_the_shared_store():
     assert decision.reason is Reason.STORE_UNAVAILABLE
 
 
+async def test_names_that_callers_choose_are_bounded():
+    """A method of eight kilobytes is kept as its hash."""
+    script = Script()
+    assert (await script.outcomes(6, method=f"/t.Agent/{'x' * 8000}"))[-1] == "P"
+    (held,) = await script.store.visits.breaks()
+    assert held.edge.method.startswith("hash:")
+    assert len(held.edge.method) < 64
+
+
 async def test_no_finding_quotes_a_payload():
     """Findings reach logs and spans."""
     script = Script()
