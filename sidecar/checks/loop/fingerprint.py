@@ -1,60 +1,84 @@
 """Fingerprints: equal for messages that say the same, whatever ids and times they carry.
 
 Ids and times are known by their fields, never by their shape inside a text: a new messageId hides nothing, and a text
-with another number is another text. What belongs to the question stays: a task id, a page token, a path.
+with another number is another text. Of a request only its own are left out, those of the document and its envelopes:
+what belongs to the question stays (a task id, a page token, a `createdAt` that is searched for). Of an answer they are
+left out wherever they are, for it may hold many things that were made just now.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 import orjson
 
 from sidecar.engine.message import JSON, Message
 from sidecar.errors import MalformedMessage
 
-PASSING_FIELDS: Final = frozenset(
+Read = TypeVar("Read")
+
+OWN_FIELDS: Final = frozenset(
     {
         # the message's own identity
         *("messageId", "message_id", "contextId", "context_id", "requestId", "request_id"),
-        *("artifactId", "artifact_id", "responseId", "response_id"),
         *("idempotencyKey", "idempotency_key", "correlationId", "correlation_id"),
         # the call's place in a trace
         *("traceparent", "tracestate", "traceId", "trace_id", "spanId", "span_id"),
-        # when it was made
-        *("timestamp", "createdAt", "created_at", "createTime", "create_time", "sentAt", "sent_at"),
-        *("updatedAt", "updated_at", "updateTime", "update_time", "lastModified", "last_modified"),
+        # when it was sent
+        *("timestamp", "sentAt", "sent_at", "sendTime", "send_time"),
+        *("createdAt", "created_at", "createTime", "create_time"),
     }
 )
-"""Fields that differ each time the same thing is said. At any depth, by these spellings only."""
+"""Fields that differ each time the same thing is asked, by these spellings only."""
+
+ENVELOPES: Final = frozenset({"message", "metadata", "header", "headers", "request", "params"})
+"""Fields whose object still speaks of the message itself: A2A's Message and its metadata, JSON-RPC's `params`."""
+
+ANSWER_FIELDS: Final = OWN_FIELDS | {
+    *("artifactId", "artifact_id", "responseId", "response_id"),
+    *("updatedAt", "updated_at", "updateTime", "update_time", "lastModified", "last_modified"),
+}
+"""Fields that differ each time the same thing is answered."""
 
 READ_MAX_BYTES: Final = 256 * 1024
 """A longer message is compared byte for byte: reading it would cost more than a loop check may."""
 
 
 def arguments_of(document: JSON) -> JSON:
-    """A document without ids and times of its own. Raises RecursionError where it is nested too deeply to be read."""
+    """What a request asks: the document without ids and times of its own. Raises RecursionError."""
+    if not isinstance(document, dict):
+        return document
+    return {
+        key: arguments_of(value) if key in ENVELOPES else value
+        for key, value in document.items()
+        if key not in OWN_FIELDS
+    }
+
+
+def statement_of(document: JSON) -> JSON:
+    """What an answer says: the document without ids and times of its own, at any depth. Raises RecursionError."""
     if isinstance(document, dict):
-        return {key: arguments_of(value) for key, value in document.items() if key not in PASSING_FIELDS}
+        return {key: statement_of(value) for key, value in document.items() if key not in ANSWER_FIELDS}
     if isinstance(document, list):
-        return [arguments_of(value) for value in document]
+        return [statement_of(value) for value in document]
     return document
 
 
-def read_arguments(message: Message) -> JSON | None:
+def read_by(reader: Callable[[JSON], Read], message: Message) -> Read | None:
     """What a message says; None where nobody can tell (its type is unknown, or it is malformed, huge or too deep)."""
     if not message.is_readable or message.size_bytes > READ_MAX_BYTES:
         return None
     try:
-        return arguments_of(message.document)
+        return reader(message.document)
     except (MalformedMessage, RecursionError):
         return None
 
 
 def fingerprint_of(arguments: JSON) -> int:
-    """64 bits; never 0, which means none."""
+    """64 bits; never 0, which means none. Raises RecursionError for what is nested too deeply."""
     return hashed(canonical(arguments))
 
 

@@ -10,10 +10,12 @@ from jsonpath_rfc9535 import JSONPathError
 
 from sidecar.checks.loop.detector import NEAR_ANSWER_BITS
 from sidecar.checks.loop.fingerprint import (
+    arguments_of,
     fingerprint_of,
     hashed,
     hashed_text,
-    read_arguments,
+    read_by,
+    statement_of,
 )
 from sidecar.checks.loop.likeness import likeness_of, weighed, words_of
 from sidecar.engine.conversation import bounded
@@ -69,12 +71,18 @@ def question_of(exchange: Exchange, request: Message) -> Question:
     """Never fails: what cannot be read is recorded as a visit that resembles no other."""
     edge, own = edge_of(exchange), hashed_text(exchange.lineage.exchange_id)
     ids = (own, hashed_text(*edge), hashed_text(edge.caller), hashed_text(edge.callee))
-    arguments = read_arguments(request)
-    if arguments is None:
+    read = read_by(asked_in, request)
+    if read is None:
         return Question(Visit(*ids, own, likeness_of([f"{own:x}"])), set(), is_readable=False)
-    words = words_of(arguments)
-    visit = Visit(*ids, fingerprint_of(arguments), likeness_of(words), key_of(exchange, request))
+    fingerprint, words = read
+    visit = Visit(*ids, fingerprint, likeness_of(words), key_of(exchange, request))
     return Question(visit, words, is_readable=True)
+
+
+def asked_in(document: JSON) -> tuple[int, set[str]]:
+    """Fingerprint and words of a request. Raises RecursionError for one too deep."""
+    arguments = arguments_of(document)
+    return fingerprint_of(arguments), words_of(arguments)
 
 
 def key_of(exchange: Exchange, request: Message) -> int:
@@ -124,12 +132,12 @@ class Listening:
         if self.heard_bytes >= HEARD_MAX_BYTES or len(self.said) >= WORDS_MAX:
             return
         self.heard_bytes += message.size_bytes
-        arguments = read_arguments(message)
-        if arguments is None:
+        statement = read_by(statement_of, message)
+        if statement is None:
             self.said.add(f"{hashed(message.payload):x}")
             return
-        self.said |= words_of(arguments)
-        self.own_ids |= own_ids_in(arguments)
+        self.said |= words_of(statement)
+        self.own_ids |= own_ids_in(statement)
 
     def answer(self, exchange: Exchange, status: Status) -> Answered | None:
         """What came of it; None where that says nothing of any visit."""
@@ -151,9 +159,9 @@ class Listening:
         return Answered(likeness_of(added) if has_substance else 0, digest, task, radius=NEAR_ANSWER_BITS)
 
 
-def own_ids_in(arguments: JSON) -> set[str]:
+def own_ids_in(statement: JSON) -> set[str]:
     """Words of the ids of an answer itself, or of a thing in it (`id`, `task.id`, `statusUpdate.taskId`)."""
-    if not isinstance(arguments, dict):
+    if not isinstance(statement, dict):
         return set()
-    holders = [arguments, *(each for each in arguments.values() if isinstance(each, dict))]
+    holders = [statement, *(each for each in statement.values() if isinstance(each, dict))]
     return words_of([holder[name] for holder in holders for name in OWN_IDS if isinstance(holder.get(name), str)])

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.checks.loop.detector import NEAR_BITS
-from sidecar.checks.loop.fingerprint import READ_MAX_BYTES, arguments_of, fingerprint_of, read_arguments
+from sidecar.checks.loop.fingerprint import READ_MAX_BYTES, arguments_of, fingerprint_of, read_by, statement_of
 from sidecar.checks.loop.likeness import TEXT_MAX_CHARS, likeness_of, texts_in, weighed, words_of
+from sidecar.checks.loop.reading import asked_in
 from sidecar.engine.json_codec import JSON_CODEC
 from sidecar.engine.message import Direction, Message
 from sidecar.engine.state.visits import distance
@@ -31,12 +32,26 @@ def asked(text: str, **more: Any) -> Any:
 
 @pytest.mark.parametrize(
     "name",
-    ["messageId", "message_id", "contextId", "idempotencyKey", "timestamp", "sentAt", "traceparent", "artifactId"],
+    ["messageId", "message_id", "contextId", "idempotencyKey", "timestamp", "sentAt", "traceparent", "createTime"],
 )
-def test_ids_and_times_are_ignored_by_their_field(name: str):
-    """At any depth: a new messageId hides nothing."""
+def test_a_requests_own_ids_and_times_are_ignored_by_their_field(name: str):
+    """At the top, in its message and in their metadata: a new messageId hides nothing."""
     assert fingerprint(asked("find it", **{name: "1"})) == fingerprint(asked("find it", **{name: "2"}))
-    assert fingerprint([{"a": [{name: 1}]}]) == fingerprint([{"a": [{}]}])
+    assert fingerprint({**asked("find it"), name: "2"}) == fingerprint(asked("find it"))
+    assert fingerprint(asked("find it", metadata={name: "2"})) == fingerprint(asked("find it", metadata={}))
+
+
+@pytest.mark.parametrize("name", ["timestamp", "createdAt", "messageId"])
+def test_the_same_fields_inside_the_content_are_part_of_the_question(name: str):
+    """Orders of another day, or what became of another message."""
+    assert fingerprint({"filter": {name: "1"}}) != fingerprint({"filter": {name: "2"}})
+    assert fingerprint({"parts": [{"data": {name: "1"}}]}) != fingerprint({"parts": [{"data": {name: "2"}}]})
+
+
+@pytest.mark.parametrize("name", ["messageId", "timestamp", "artifactId", "updatedAt", "last_modified"])
+def test_an_answers_ids_and_times_are_ignored_at_any_depth(name: str):
+    """It may hold many things that were made just now."""
+    assert statement_of({"task": [{name: "1", "text": "a"}], name: "2"}) == {"task": [{"text": "a"}]}
 
 
 @pytest.mark.parametrize("name", ["id", "taskId", "pageToken", "path", "query", "referenceTaskIds", "message_ids"])
@@ -102,12 +117,13 @@ def test_no_text_is_too_odd_to_be_compared(text: str):
 def test_what_cannot_be_read_is_nothing(payload: bytes, is_read: bool):
     """And raises nothing: such a message is judged by others."""
     message = Message(Direction.REQUEST, 0, payload, JSON_CODEC)
-    assert (read_arguments(message) is not None) is is_read
+    for reader in (asked_in, statement_of):
+        assert (read_by(reader, message) is not None) is is_read
 
 
 def test_a_message_of_unknown_type_is_not_read():
     """Without a descriptor no field is known."""
-    assert read_arguments(Message(Direction.REQUEST, 0, b"\x0a\x03abc")) is None
+    assert read_by(asked_in, Message(Direction.REQUEST, 0, b"\x0a\x03abc")) is None
 
 
 def test_likeness_is_the_same_in_every_process():

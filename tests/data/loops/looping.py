@@ -30,7 +30,7 @@ def exact(talk: Talk, half: Half) -> None:
     ordinary_start(talk, half)
     answers = rng.choice(([source.answer], [source.answer, *SORRY], list(SORRY)))
     for _ in range(rng.randint(8, 15)):
-        document = talk.message(question_of(source), {"sentAt": talk.stamp(), "subject": source.subject})
+        document = talk.message(question_of(source), {"subject": source.subject}, sentAt=talk.stamp())
         talk.call("planner", "researcher", document, talk.task(rng.choice(answers)))
 
 

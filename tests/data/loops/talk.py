@@ -86,11 +86,12 @@ class Talk:
         day, hour, minute, ms = rng.randint(1, 28), rng.randint(0, 23), rng.randint(0, 59), rng.randint(1, 999)
         return f"2026-03-{day:02}T{hour:02}:{minute:02}:07.{ms:03}Z"
 
-    def message(self, text: str = "", data: Any = None, *, message_id: str = "") -> Any:
+    def message(self, text: str = "", data: Any = None, *, message_id: str = "", **metadata: Any) -> Any:
         """An A2A request, with ids of its own."""
         parts = [{"text": text}] if text else []
         parts += [{"data": data}] if data is not None else []
         names = {"messageId": message_id or self.id(), "contextId": "the-same", "role": "ROLE_USER"}
+        names |= {"metadata": metadata} if metadata else {}
         return {"message": {**names, "parts": parts}, "configuration": {"acceptedOutputModes": ["text/plain"]}}
 
     def task(self, text: str = "", data: Any = None, *, task_id: str = "", state: str = "COMPLETED") -> Any:
