@@ -7,7 +7,7 @@ PROTOC_VENV := .venv-proto
 APT    := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint check proto proto-check bench bench-verifiers tools-test tools-bench clean
+.PHONY: help venv demo test lint check proto proto-check bench bench-verifiers bench-loops tools-test tools-bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ bench: venv tools-bench ## CPU per call and memory, next to a bare proxy and Env
 
 bench-verifiers: venv ## How good the verifiers are, on the half of the labelled set that nobody tuned on
 	$(BIN)/python -m bench.verifiers $(ARGS)
+
+bench-loops: venv tools-test ## How well loops are found, how often ordinary work is taken for one, and what that costs
+	$(BIN)/python -m bench.loops $(ARGS)
 
 tools-test:
 	@command -v promtool >/dev/null || (apt-get update -qq && $(APT) prometheus)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sidecar.checks.idempotency import IdempotencyCheck
+from sidecar.checks.loop import LoopCheck
 from sidecar.checks.pressure import PressureCheck
 from sidecar.checks.quarantine import QuarantineCheck
 from sidecar.checks.spec import SpecCheck
@@ -38,6 +39,7 @@ from sidecar.system import RandomIds, SystemClock
 from sidecar.telemetry.breaker_gauge import BreakerGauge
 from sidecar.telemetry.duplicate_metrics import DuplicateMetrics
 from sidecar.telemetry.log_reporter import LogReporter
+from sidecar.telemetry.loop_metrics import LoopMetrics
 from sidecar.telemetry.methods import KnownMethods
 from sidecar.telemetry.metrics import MetricsReporter
 from sidecar.telemetry.metrics_server import MetricsServer
@@ -53,6 +55,7 @@ from sidecar.wiring import (
     idempotency_settings,
     lineage_settings,
     listen_settings,
+    loop_ladder,
     open_store,
     pressure_settings,
     reach_of,
@@ -244,7 +247,10 @@ class App:
         Quarantine comes first: an edge that is held back needs no other check to say so. Then the contract: what breaks
         it is malformed, and no later check should judge, claim or charge for it.
         Duplicates are told next: what is answered from the record must not be counted, charged or judged again.
+        Loops come after the contract, so that what is malformed is no visit, and before whatever reserves or charges.
         Pressure comes once it is known that a call has to be made, and before anything is paid for it.
+        The contract comes first: what breaks it is malformed, and no later check should judge, claim or charge for it.
+        Loops come after the contract, so that what is malformed is no visit, and before whatever reserves or charges.
         Verifiers come last, because asking them costs the most.
         """
         verification = VerificationCheck(
@@ -255,7 +261,22 @@ class App:
             engines_compared=self._panel_metrics.engines_compared,
             quarantine=self.quarantine,
         )
-        return [self.quarantine, SpecCheck(), self._idempotency(clock), self._pressure(clock), verification]
+        return [
+            self.quarantine,
+            SpecCheck(),
+            self._idempotency(clock),
+            *self._loop_check(clock),
+            self._pressure(clock),
+            verification,
+        ]
+
+    def _loop_check(self, clock: Clock) -> list[Check]:
+        ladder = loop_ladder(self.config)
+        if ladder is None:
+            return []
+        visits = reach_of(self._store, clock, lambda store: store.visits, self._fail_open(LoopCheck.name))
+        reporter = LoopMetrics(self.metrics.registry, series_limit(self.config))
+        return [LoopCheck(visits, ladder=ladder, clock=clock, reporter=reporter)]
 
     def _idempotency(self, clock: Clock) -> IdempotencyCheck:
         return IdempotencyCheck(

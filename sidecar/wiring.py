@@ -9,11 +9,12 @@ from typing import TypeVar
 import grpc
 
 from sidecar.checks.idempotency import IdempotencySettings
+from sidecar.checks.loop import Ladder, Limits
 from sidecar.checks.pressure import BreakerTerms, DeadlockTerms, Limit, PressureSettings, RetryTerms
 from sidecar.config import Config, Route
 from sidecar.config import Limit as ConfiguredLimit
 from sidecar.config.tls import ClientTls
-from sidecar.engine.exchange import Side
+from sidecar.engine.exchange import Mode, Side
 from sidecar.engine.lineage import JoinMode, LineageSettings
 from sidecar.engine.ports import Clock, StoreReporter
 from sidecar.engine.state import Reach, Store
@@ -71,6 +72,22 @@ def reach_of(store: Store, clock: Clock, pick: Callable[[Store], Domain], told: 
 
 def idempotency_settings(config: Config) -> IdempotencySettings:
     return IdempotencySettings(config.idempotency.record_bytes, config.idempotency.wait_s)
+
+
+def loop_ladder(config: Config) -> Ladder | None:
+    """What an operator decides about loops; None where they are not looked for."""
+    loops = config.loops
+    if loops is None:
+        return None
+    reentry = None if loops.reentry == "allow" else Mode(loops.reentry)
+    return Ladder(
+        limits=Limits(loops.repeats, loops.drifts, loops.cycles, loops.hops, loops.reads),
+        window_s=loops.window_s,
+        cooldown_s=loops.cooldown_s,
+        slow_s=loops.slow_s,
+        reentry=reentry,
+        mode=loops.mode,
+    )
 
 
 def listen_settings(route: Route) -> ListenSettings:

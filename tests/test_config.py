@@ -104,7 +104,7 @@ def test_the_documented_example_of_the_design_is_read() -> None:
     assert both.budgets[0].limit_micro_usd == 2_100_000
     assert both.budgets[0].hold_micro_usd == 10_000
     assert both.store.path == Path("/var/lib/sidecar/state.db")
-    assert both.inactive == ("loops", "budgets", "journal", "admin")
+    assert both.inactive == ("budgets", "journal", "admin")
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_the_weaker_mode_holds(root: str, route: str, holds: Mode) -> None:
 
 
 def test_an_empty_section_is_its_defaults_and_an_empty_list_is_not_inactive() -> None:
-    """`loops: {}` asks for loop accounting; `budgets: []` asks for nothing."""
-    assert config(GOOD + "loops: {}\nbudgets: []\nverifiers: []").inactive == ("loops",)
+    """`admin: {}` asks for the service; `budgets: []` asks for nothing."""
+    assert config(GOOD + "admin: {}\nbudgets: []\nverifiers: []").inactive == ("admin",)
 
 
 def test_sections_can_be_turned_off() -> None:
-    """`false` is the word for metrics and admin."""
-    off = config(GOOD + "metrics: false\nadmin: false", OTEL_EXPORTER_PROMETHEUS_PORT="1234")
-    assert (off.metrics, off.admin, off.inactive) == (None, None, ())
+    """`false` is the word for metrics, admin and loops."""
+    off = config(GOOD + "metrics: false\nadmin: false\nloops: false", OTEL_EXPORTER_PROMETHEUS_PORT="1234")
+    assert (off.metrics, off.admin, off.loops, off.inactive) == (None, None, None, ())
 
 
 def test_relative_paths_start_at_the_files_folder(tmp_path: Path) -> None:
@@ -674,7 +674,7 @@ routes:
 descriptors: [reflection]
 lineage: {keys: [{id: k2, secret_env: A}, {id: k1, secret_env: B}]}
 tracing: {endpoint: "http://user:hunter2@collector:4317", protocol: grpc}
-loops: {}
+journal: "sqlite:journal.db"
 store: redis://cache:6379/0
 """
     assert config(text).describe() == [
@@ -689,7 +689,7 @@ store: redis://cache:6379/0
         "lineage     signed with k2, k1 verified too",
         "metrics     http://127.0.0.1:9464/metrics",
         "traces      otlp → http://***@collector:4317 (grpc)",
-        "not active  loops",
+        "not active  journal",
         "            (checked, but not served yet)",
     ]
 
@@ -771,7 +771,7 @@ def test_the_example_is_right_and_complete(tmp_path: Path) -> None:
     """The commented example validates, and names every key but those of TLS, which need files."""
     path = ROOT / "examples/sidecar.yaml"
     example = load(path, {})
-    assert example.inactive == ("loops", "budgets", "journal", "admin")
+    assert example.inactive == ("budgets", "journal", "admin")
     text = path.read_text()
     keys = {key.rpartition(".")[2] for key in TREE if "verifiers[].tls" not in key}
     assert sorted(key for key in keys if not re.search(rf"\b{key}\b *:", text)) == []
@@ -783,6 +783,7 @@ def test_the_examples_defaults_are_the_trees() -> None:
     for section in ("join", "metrics", "admin", "loops", "log", "drain", "store"):
         if section != "loops":
             assert getattr(example, section) == getattr(small, section), section
+    assert example.loops is not None
     assert example.loops.model_copy(update={"mode": None}) == small.loops
     assert example.routes[0].limits == small.routes[0].limits
 

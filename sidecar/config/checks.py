@@ -56,14 +56,20 @@ class Loops(Section):
 
     window_s: Annotated[float, seconds("1s", "7d")] = Field(default=600.0, alias="window")
     """Seconds over which requests are compared."""
-    repeats: Annotated[int, count(1, 100_000)] = 5
+    repeats: Annotated[int, count(1, 200)] = 5
     """Identical requests allowed on one edge of one conversation. A retry with its key does not count."""
-    cycles: Annotated[int, count(1, 100_000)] = 3
+    drifts: Annotated[int, count(1, 200)] = 8
+    """Nearly equal requests allowed on one edge while no answer adds anything."""
+    cycles: Annotated[int, count(1, 60)] = 3
     """Times that a pattern of edges may come round without new information."""
+    reads: Annotated[int, count(1, 200)] = 50
+    """Identical reads (Get*, List*, Subscribe*, or what a spec says only reads) allowed in 10 seconds."""
     hops: Annotated[int, count(1, 1024)] = 16
     """Agents in one chain of calls."""
     reentry: Literal["allow", "observe", "enforce"] = "observe"
     """What becomes of a call to an agent that still waits in the same chain. Callbacks are legitimate."""
+    slow_s: Annotated[float, seconds("0s", "30s")] = Field(default=1.0, alias="slow")
+    """Seconds by which the last call allowed is delayed, where that is enforced; the one before it waits half of it."""
     cooldown_s: Annotated[float, seconds("1s", "7d")] = Field(default=600.0, alias="cooldown")
     """Seconds until a broken loop may go on by itself."""
     mode: Mode | None = None

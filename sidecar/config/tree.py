@@ -64,10 +64,10 @@ class Config(Section):
     """The service behind status, tail and top; `false` turns it off."""
     tracing: Tracing = Tracing()
     """Where spans go."""
-    loops: Loops = Loops()
-    """When work is going round in circles."""
     idempotency: Idempotency = Idempotency()
     """What is kept of calls that must not run twice."""
+    loops: Annotated[Loops | None, BeforeValidator(absent_if_false)] = Loops()
+    """When work is going round in circles; `false` turns it off."""
     budgets: Annotated[tuple[Budget, ...], entries()] = ()
     """Money that may be spent."""
     pressure: Pressure = Pressure()
@@ -124,7 +124,7 @@ class Config(Section):
     @property
     def inactive(self) -> tuple[str, ...]:
         """Sections that the operator wrote and that this version validates but does not serve."""
-        sections = ("loops", "budgets", "journal", "admin")
+        sections = ("budgets", "journal", "admin")
         said = [name for name in sections if name in self.model_fields_set and getattr(self, name)]
         return tuple(said)
 

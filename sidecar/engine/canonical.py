@@ -30,6 +30,10 @@ MESSAGE_IDS: Final = frozenset(
         "idempotency_key",
         "traceparent",
         "tracestate",
+        "traceId",
+        "trace_id",
+        "spanId",
+        "span_id",
     }
 )
 """Names of fields that say which sending this is, or which conversation it belongs to."""

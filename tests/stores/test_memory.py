@@ -8,7 +8,8 @@ import pytest
 
 from sidecar.engine.state.claims import Claimed, Standing
 from sidecar.engine.state.pressure import Rate, RetryBudget
-from sidecar.stores.memory import MemoryClaims, MemoryConversations, MemoryPressure
+from sidecar.engine.state.visits import Visit
+from sidecar.stores.memory import MemoryClaims, MemoryConversations, MemoryPressure, MemoryVisits
 from sidecar.testing import ManualClock
 
 
@@ -120,3 +121,46 @@ async def test_buckets_and_edges_past_the_limit_make_room_for_new_ones(monkeypat
     assert [await store.take(name, rate, "second") == 0.0 for name in ("a", "c", "b")] == [False, False, True]
     assert [await store.spend_retry(name, "second", budget) for name in ("c", "a")] == [False, False]
     assert await store.spend_retry("b", "second", budget) is True
+
+
+def visit(number: int) -> Visit:
+    return Visit(number, 1, 2, 3, 4, 5)
+
+
+async def known(store: MemoryVisits, conversation: str, number: int) -> int:
+    """How many visits of the conversation are known, this one included."""
+    return len((await store.visit(conversation, visit(number), window_s=60)).trail)
+
+
+async def test_the_conversation_that_was_idle_longest_makes_room():
+    """At the limit all are known; one more, and the oldest begins anew."""
+    store = MemoryVisits(ManualClock(), conversations_max=2)
+    assert [await known(store, name, 1) for name in ("a", "b")] == [1, 1]
+    assert [await known(store, name, 2) for name in ("b", "a")] == [2, 2]
+    assert await known(store, "c", 1) == 1
+    assert [await known(store, name, 3) for name in ("a", "b")] == [3, 1]
+
+
+async def test_visits_and_reads_of_all_conversations_are_bounded_together():
+    """Long trails make room for others, and the newest is kept whole."""
+    store = MemoryVisits(ManualClock(), records_max=4)
+    for number in range(2):
+        await known(store, "a", number)
+        await store.read("b", number, 7, within_s=60)
+    assert await known(store, "b", 9) == 1
+    assert await known(store, "a", 9) == 1
+    for number in range(10, 16):
+        await known(store, "a", number)
+    assert await known(store, "a", 99) == 8
+
+
+async def test_conversations_that_are_over_are_forgotten_as_others_go_on():
+    """Nobody has to ask for them again."""
+    clock = ManualClock()
+    store = MemoryVisits(clock)
+    for number in range(10):
+        await known(store, f"{number}", 1)
+    clock.advance(61)
+    for number in range(10):
+        await known(store, "new", number)
+    assert list(store._kept) == ["new"]
