@@ -107,11 +107,13 @@ class Line:
         metadata: Metadata = (),
         streams: bool = False,
         path: tuple[str, ...] = (),
+        is_known: bool = False,
     ) -> Exchange:
         """A call with its one request, dispatched where nothing refuses it."""
         route = Route("inbound", Side.INBOUND, caller, self._callee, self._mode, self._guarding)
         message = request(document)
         exchange = await self.engine.start(Arrival(route, METHOD, metadata, first=None if streams else message))
+        exchange.is_retry = is_known  # what idempotency, which is asked before, would have found out
         if path:
             # What a trusted lineage entry would have said.
             exchange.lineage = replace(exchange.lineage, path=path)

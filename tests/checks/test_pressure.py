@@ -226,6 +226,12 @@ async def test_retries_are_counted_without_a_budget_too():
     assert line.told.retries == [("planner", "writer")]
 
 
+async def test_what_idempotency_knew_before_is_a_retry():
+    """It lets such a call pass in observe, or under a new key; the budget counts it all the same."""
+    line = Line(PressureSettings(retries=RetryTerms(RetryBudget(0.0, 0, 10))))
+    assert [is_refused(await line.begin(is_known=known)) for known in (True, False)] == [True, False]
+
+
 async def retried(line: Line, first: object, second: object, code: str = "UNAVAILABLE", after_s: float = 1) -> int:
     """How many retries are seen when `first` ended with `code` and `second` follows."""
     await line.call(first, code)

@@ -46,7 +46,6 @@ METHOD_MAX_CHARS: Final = 256
 class Held:
     """What one exchange took and has to give back."""
 
-    is_retry: bool = False
     ticket: Ticket | None = None
     rooms: list[Limit] = field(default_factory=list)
     wait: Wait | None = None
@@ -153,8 +152,7 @@ class PressureCheck:
             looks = self._looks_here
             if await self._is_answered_by_flight(exchange, request, held, said):
                 return said
-            if self._retries.is_retry(exchange, request) or exchange.is_retry:
-                held.is_retry = True
+            if self._retries.is_retry(exchange, request):
                 said.extend(self._retried(exchange))
         if looks:
             self._held[exchange] = held
@@ -182,10 +180,10 @@ class PressureCheck:
         deadlock = deadlock_closed_by(wait.exchange_id, waits, terms.serves)
         return findings.deadlocked(exchange, deadlock, terms, self._delay_s(exchange)) if deadlock else None
 
-    async def _spend(self, exchange: Exchange, held: Held) -> Finding | None:
+    async def _spend(self, exchange: Exchange, held: Held) -> Finding | None:  # noqa: ARG002 - one of several looks
         terms = self._settings.retries
         assert terms is not None
-        if await self._holdings.afford(exchange, terms, held.is_retry):
+        if await self._holdings.afford(exchange, terms, exchange.is_retry):
             return None
         return findings.budget_is_spent(exchange, terms, self._delay_s(exchange))
 

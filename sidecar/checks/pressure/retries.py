@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-import orjson
-
+from sidecar.engine.canonical import arguments_of, digest_of
 from sidecar.engine.exchange import Exchange, Status
 from sidecar.engine.message import Message
 from sidecar.engine.ports import Clock
-from sidecar.errors import MalformedMessage, Reason
+from sidecar.errors import MalformedMessage
 
 ATTEMPTS_KEY: Final = "grpc-previous-rpc-attempts"
 """What gRPC's own retries carry (gRFC A6)."""
@@ -36,11 +35,6 @@ FAILED: Final = frozenset(
 )
 """Ends after which whoever asked may send the same again. NOT_FOUND is an answer: asking again is polling."""
 
-DUPLICATES: Final = frozenset({Reason.DUPLICATE_IN_FLIGHT, Reason.OUTCOME_UNKNOWN})
-
-OWN_FIELDS: Final = frozenset({"messageId", "message_id", "timestamp"})
-"""What is new in a message however often it is sent: its id and its time, by field."""
-
 Edge = tuple[str, str, str]
 Key = TypeVar("Key")
 
@@ -56,8 +50,11 @@ class Retries:
         """When anything on an edge failed: all others are not even fingerprinted."""
 
     def is_retry(self, exchange: Exchange, request: Message | None) -> bool:
-        """`request` is None where the call goes out before its first message: then only its headers tell."""
-        if has_attempts(exchange) or was_duplicate(exchange):
+        """Whether an earlier check found it out, its headers say so, or the same failed a moment ago.
+
+        `request` is None where the call goes out before its first message: then nobody can compare it.
+        """
+        if exchange.is_retry or has_attempts(exchange):
             return True
         if request is None or not self._has_failed_lately(exchange):
             return False
@@ -97,14 +94,6 @@ def has_attempts(exchange: Exchange) -> bool:
     return any(key == ATTEMPTS_KEY and value not in ("", "0") for key, value in exchange.arrival.metadata)
 
 
-def was_duplicate(exchange: Exchange) -> bool:
-    """Whether idempotency knows the key, in observe: where it enforces, nobody after it is asked."""
-    return any(
-        finding.check == "idempotency" and (finding.reason in DUPLICATES or finding.recording is not None)
-        for finding in exchange.findings
-    )
-
-
 def edge_of(exchange: Exchange) -> Edge:
     return exchange.caller, exchange.callee, exchange.method
 
@@ -118,17 +107,10 @@ def fingerprint(exchange: Exchange, request: Message) -> bytes:
 
 
 def arguments(request: Message) -> bytes:
+    """What idempotency takes for the arguments, so that the two never disagree on what is the same call."""
     if not request.is_readable or request.size_bytes > READ_MAX_BYTES:
         return request.payload
     try:
-        return orjson.dumps(without_own_fields(request.document), option=orjson.OPT_SORT_KEYS)
-    except (MalformedMessage, orjson.JSONEncodeError, RecursionError):
+        return digest_of(arguments_of(request.document)).encode()
+    except (MalformedMessage, ValueError):
         return request.payload
-
-
-def without_own_fields(document: Any) -> Any:
-    if isinstance(document, dict):
-        return {key: without_own_fields(value) for key, value in document.items() if key not in OWN_FIELDS}
-    if isinstance(document, list):
-        return [without_own_fields(value) for value in document]
-    return document
