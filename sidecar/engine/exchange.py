@@ -95,9 +95,11 @@ class Arrival:
 
 
 class Origin(StrEnum):
-    """Who made a status: the callee, we ourselves, or the caller by going away."""
+    """Who made a status: the callee, the transport to it, we ourselves, or the caller by going away."""
 
     UPSTREAM = "upstream"
+    TRANSPORT = "transport"
+    """No status came from the callee: its connection broke, or what it sent was no gRPC."""
     SIDECAR = "sidecar"
     DOWNSTREAM = "downstream"
 
@@ -119,8 +121,11 @@ class Answer:
     status: Status
     headers: Metadata = ()
     trailers: Metadata = ()
-    is_made_up: bool = False
-    """The callee never said it: its connection broke or its answer could not be read, and the transport says so."""
+
+    @property
+    def is_made_up(self) -> bool:
+        """The callee never said it: its connection broke or its answer could not be read."""
+        return self.status.origin is Origin.TRANSPORT
 
 
 @dataclass(slots=True)

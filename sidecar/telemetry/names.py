@@ -110,7 +110,9 @@ SIDE = _attribute("sidecar.side", "string", "sidecar", "`inbound`: our agent is 
 MODE = _attribute("sidecar.mode", "string", "sidecar", "`observe` or `enforce`, of the route.")
 DECISION = _attribute("sidecar.decision", "string", "sidecar", "`forward`, `reject` or `replay`.")
 REASON = _attribute("sidecar.reason", "string", "sidecar", "Why it was rejected (ErrorInfo.reason).")
-ORIGIN = _attribute("sidecar.origin", "string", "sidecar", "Who made the status: upstream, sidecar or downstream.")
+ORIGIN = _attribute(
+    "sidecar.origin", "string", "sidecar", "Who made the status: upstream, transport, sidecar or downstream."
+)
 SPEC = _attribute("sidecar.spec", "string", "sidecar", "The contract in force for this edge.")
 LINEAGE_SOURCE = _attribute("sidecar.lineage.source", "string", "sidecar", "How the call was joined to its cause.")
 HOPS = _attribute("sidecar.hops", "int", "sidecar", "Calls between the root and this one.")
