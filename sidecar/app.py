@@ -16,6 +16,7 @@ from sidecar.checks.idempotency import IdempotencyCheck
 from sidecar.checks.pressure import PressureCheck
 from sidecar.checks.quarantine import QuarantineCheck
 from sidecar.checks.spec import SpecCheck
+from sidecar.checks.stream import StreamCheck
 from sidecar.checks.verification import VerificationCheck
 from sidecar.config import Config, DescriptorKind, Route
 from sidecar.engine.descriptors import Descriptors
@@ -242,7 +243,8 @@ class App:
         """Every check, in the order in which they are asked. The first enforced finding decides what a caller is told.
 
         Quarantine comes first: an edge that is held back needs no other check to say so. Then the contract: what breaks
-        it is malformed, and no later check should judge, claim or charge for it.
+        it is malformed, and no later check should judge, claim or charge for it; the order of a stream's messages is
+        part of it.
         Duplicates are told next: what is answered from the record must not be counted, charged or judged again.
         Pressure comes once it is known that a call has to be made, and before anything is paid for it.
         Verifiers come last, because asking them costs the most.
@@ -255,7 +257,14 @@ class App:
             engines_compared=self._panel_metrics.engines_compared,
             quarantine=self.quarantine,
         )
-        return [self.quarantine, SpecCheck(), self._idempotency(clock), self._pressure(clock), verification]
+        return [
+            self.quarantine,
+            SpecCheck(),
+            StreamCheck(answers_once=self._answers_once),
+            self._idempotency(clock),
+            self._pressure(clock),
+            verification,
+        ]
 
     def _idempotency(self, clock: Clock) -> IdempotencyCheck:
         return IdempotencyCheck(

@@ -60,7 +60,7 @@ class SpecCheck:
         return judged(exchange, spec, terms, message)
 
     def on_answer(self, exchange: Exchange, answer: Answer) -> Sequence[Finding] | None:
-        """Whether the callee may answer with this code. What the transport made of a broken connection is not its word."""
+        """Whether the callee may answer with this code. What the transport makes up is not its word."""
         spec, status = exchange.spec, answer.status
         if spec is None or spec.errors is None or status.origin is not Origin.UPSTREAM:
             return None

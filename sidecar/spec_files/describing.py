@@ -26,6 +26,8 @@ def kept(spec: Spec) -> Iterator[tuple[str, str]]:
     yield "response", terms(spec.response)
     if spec.errors is not None:
         yield "errors", ", ".join(sorted(spec.errors)) or "none"
+    if spec.stream is not None:
+        yield "stream", spec.stream
     if spec.panel is not None:
         yield "verifiers", panel(spec.panel)
     if spec.idempotency is not None:

@@ -14,6 +14,7 @@ Duplicates = Literal["replay", "reject", "observe"]
 Consistency = Literal["available", "consistent"]
 When = Literal["inline", "after"]
 OnFail = Literal["report", "quarantine"]
+Stream = Literal["a2a"]
 
 
 @dataclass(frozen=True, slots=True)
