@@ -11,5 +11,6 @@ from sidecar.engine.state.conversations import Conversations
 from sidecar.engine.state.pressure import Pressure
 from sidecar.engine.state.reach import Reach
 from sidecar.engine.state.store import Store
+from sidecar.engine.state.tasks import Tasks
 
-__all__ = ["Claims", "Conversations", "Pressure", "Reach", "Store"]
+__all__ = ["Claims", "Conversations", "Pressure", "Reach", "Store", "Tasks"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sidecar.engine.state.claims import Claims
 from sidecar.engine.state.conversations import Conversations
 from sidecar.engine.state.pressure import Pressure
+from sidecar.engine.state.tasks import Tasks
 
 
 async def _nothing() -> None:
@@ -23,6 +24,7 @@ class Store:
     claims: Claims
     conversations: Conversations
     pressure: Pressure
+    tasks: Tasks
     start: Callable[[], Awaitable[None]] = _nothing
     """Begin what the store does beside its verbs. Never fails for a store that is away: that is a normal event."""
     close: Callable[[], Awaitable[None]] = _nothing

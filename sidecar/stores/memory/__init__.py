@@ -10,8 +10,9 @@ from sidecar.engine.state import Store
 from sidecar.stores.memory.claims import MemoryClaims
 from sidecar.stores.memory.conversations import MemoryConversations
 from sidecar.stores.memory.pressure import MemoryPressure
+from sidecar.stores.memory.tasks import MemoryTasks
 
-__all__ = ["MemoryClaims", "MemoryConversations", "MemoryPressure", "open_memory"]
+__all__ = ["MemoryClaims", "MemoryConversations", "MemoryPressure", "MemoryTasks", "open_memory"]
 
 
 def open_memory(clock: Clock) -> Store:
@@ -21,4 +22,5 @@ def open_memory(clock: Clock) -> Store:
         claims=MemoryClaims(clock),
         conversations=MemoryConversations(),
         pressure=MemoryPressure(clock),
+        tasks=MemoryTasks(clock),
     )

@@ -9,6 +9,7 @@ from sidecar.stores.redis.conversations import RedisConversations
 from sidecar.stores.redis.link import LinkTls, RedisLink
 from sidecar.stores.redis.pressure import RedisPressure
 from sidecar.stores.redis.script import Script
+from sidecar.stores.redis.tasks import RedisTasks
 
 __all__ = [
     "LinkTls",
@@ -16,6 +17,7 @@ __all__ = [
     "RedisConversations",
     "RedisLink",
     "RedisPressure",
+    "RedisTasks",
     "Script",
     "open_redis",
     "redis_store",
@@ -34,6 +36,7 @@ def redis_store(link: RedisLink) -> Store:
         claims=RedisClaims(link),
         conversations=RedisConversations(link),
         pressure=RedisPressure(link),
+        tasks=RedisTasks(link),
         start=link.start,
         close=link.close,
     )

@@ -10,8 +10,9 @@ from sidecar.stores.sqlite.claims import SqliteClaims
 from sidecar.stores.sqlite.conversations import SqliteConversations
 from sidecar.stores.sqlite.database import Database
 from sidecar.stores.sqlite.pressure import SqlitePressure
+from sidecar.stores.sqlite.tasks import SqliteTasks
 
-__all__ = ["Database", "SqliteClaims", "SqliteConversations", "SqlitePressure", "open_sqlite"]
+__all__ = ["Database", "SqliteClaims", "SqliteConversations", "SqlitePressure", "SqliteTasks", "open_sqlite"]
 
 
 def open_sqlite(path: Path, clock: Clock) -> Store:
@@ -20,6 +21,7 @@ def open_sqlite(path: Path, clock: Clock) -> Store:
         SqliteClaims.SCHEMA,
         SqliteConversations.SCHEMA,
         SqlitePressure.SCHEMA,
+        SqliteTasks.SCHEMA,
     ]
     database = Database(path, clock=clock, schema=schema)
     return Store(
@@ -27,5 +29,6 @@ def open_sqlite(path: Path, clock: Clock) -> Store:
         claims=SqliteClaims(database),
         conversations=SqliteConversations(database),
         pressure=SqlitePressure(database),
+        tasks=SqliteTasks(database),
         close=database.close,
     )
