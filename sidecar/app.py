@@ -17,11 +17,13 @@ from sidecar.checks.pressure import PressureCheck
 from sidecar.checks.quarantine import QuarantineCheck
 from sidecar.checks.spec import SpecCheck
 from sidecar.checks.stream import StreamCheck
+from sidecar.checks.task import TaskCheck, TaskSweep
 from sidecar.checks.verification import VerificationCheck
 from sidecar.config import Config, DescriptorKind, Route
 from sidecar.engine.descriptors import Descriptors
 from sidecar.engine.exchange import Exchange
 from sidecar.engine.finding import Action, Finding
+from sidecar.engine.guarding import Guards
 from sidecar.engine.lineage import LineageKeeper
 from sidecar.engine.pipeline import Engine
 from sidecar.engine.ports import Check, Clock, Reporter
@@ -48,6 +50,7 @@ from sidecar.telemetry.sampling import build_sampler
 from sidecar.telemetry.span_record import limits_of
 from sidecar.telemetry.spans import SpanReporter
 from sidecar.telemetry.store_metrics import StoreMetrics
+from sidecar.telemetry.task_metrics import TaskMetrics
 from sidecar.telemetry.tracing import build_exporter, resolve, resource_of
 from sidecar.wiring import (
     COMPRESSIONS,
@@ -115,6 +118,9 @@ class App:
         )
         self.metrics.watch_quarantine("edge", lambda: self.quarantine.count)
         self._store = open_store(config, clock, StoreMetrics(self.metrics.registry, series_limit(config)))
+        self._guards = Guards()
+        self._task_metrics = TaskMetrics(self.metrics.registry, series_limit(config))
+        self._sweep = self._task_sweep(clock)
         lineage = LineageKeeper(
             clock=clock,
             ids=RandomIds(),
@@ -127,6 +133,7 @@ class App:
             lineage=lineage,
             specs=self._specs,
             checks=[*self._checks_in_order(clock), *checks],
+            guards=self._guards,
             reporters=[self.metrics, self._spans, self._logs, *reporters],
         )
         self._metrics_server: MetricsServer | None = None
@@ -205,8 +212,8 @@ class App:
         self._metrics_server = server
 
     def _watch(self) -> None:
-        """What goes on beside the calls: spec files that change, upstreams that describe themselves."""
-        work: list[Coroutine[Any, Any, None]] = []
+        """What goes on beside the calls: the look for stuck tasks, spec files that change, reflection."""
+        work: list[Coroutine[Any, Any, None]] = [self._sweep.run()]
         if self.config.specs:
             work.append(self._specs.watch(self._stopping))
         if uses_reflection(self.config):
@@ -247,6 +254,7 @@ class App:
         part of it.
         Duplicates are told next: what is answered from the record must not be counted, charged or judged again.
         Pressure comes once it is known that a call has to be made, and before anything is paid for it.
+        What a task does is kept of answers that keep their contract.
         Verifiers come last, because asking them costs the most.
         """
         verification = VerificationCheck(
@@ -263,6 +271,7 @@ class App:
             StreamCheck(answers_once=self._answers_once),
             self._idempotency(clock),
             self._pressure(clock),
+            self._task_check(clock),
             verification,
         ]
 
@@ -292,12 +301,27 @@ class App:
             reporter=PressureMetrics(self._breakers, callees),
         )
 
+    def _task_check(self, clock: Clock) -> TaskCheck:
+        tasks = reach_of(self._store, clock, lambda store: store.tasks, self._fail_open(TaskCheck.name))
+        return TaskCheck(tasks, clock=clock, reporter=self._task_metrics)
+
+    def _task_sweep(self, clock: Clock) -> TaskSweep:
+        routes = [self.config.engine_route(route) for route in self.config.routes]
+        return TaskSweep(
+            self._store.tasks,
+            clock=clock,
+            reporter=self._task_metrics,
+            stuck_after_s=self.config.tasks.stuck_after_s,
+            routes=lambda: filter(self._guards.are_here, routes),
+            tell=self._tell_late,
+        )
+
     def _answers_once(self, exchange: Exchange) -> bool:
         method = self.descriptors[exchange.route.name].method(exchange.method)
         return method is not None and not method.server_streaming
 
     def _tell_late(self, exchange: Exchange, finding: Finding) -> None:
-        """A verdict that came after its message had moved on."""
+        """A verdict that came after its message had moved on, or a task that nothing comes of."""
         for reporter in (self.metrics, self._logs):
             reporter.finding_made(exchange, finding, Action.OBSERVED)
 

@@ -80,16 +80,16 @@ def test_every_part_of_the_format_is_read(folder: Path):
     (spec,) = load([folder]).specs
     assert (spec.name, spec.mode, spec.source) == ("researcher/v1", Mode.ENFORCE, "specs/a.yaml")
     assert spec.request.parts[0].required
-    assert spec.inactive == ("deadline", "task", "resource", "cost")
+    assert spec.inactive == ("resource", "cost")
 
 
 def test_specs_are_described_for_people(folder: Path):
     """The edge and the mode, then what is kept and what is only declared."""
-    write(folder, a_yaml=GOOD, b_yaml="spec: b/v1\nmatch: {}\nmode: observe\ndeadline: 1s\n")
+    write(folder, a_yaml=GOOD, b_yaml="spec: b/v1\nmatch: {}\nmode: observe\ncost: {}\n")
     assert SpecSource([folder]).describe() == [
         "spec        writer/v1  * -> writer *, mode of the route",
         "spec        b/v1  * -> * *, observe",
-        "              not active in this version: deadline (1 s)",
+        "              not active in this version: cost",
     ]
 
 
@@ -101,11 +101,12 @@ def test_everything_that_a_spec_declares_is_described(folder: Path):
         "              request: schema, 1 part, 1 rule",
         "              response: schema, 1 rule",
         "              errors: INVALID_ARGUMENT, NOT_FOUND",
+        "              deadline: 30 s",
+        "              task: machine a2a",
         "              verifiers: 2 of grounding, arithmetic within 2 s, observe",
         "              idempotency: $.message.messageId for 86400 s, replay",
         "              consistency: available",
-        "              not active in this version: deadline (30 s), task (machine a2a), resource ($.account.id), "
-        "cost (estimate $0.02)",
+        "              not active in this version: resource ($.account.id), cost (estimate $0.02)",
     ]
 
 

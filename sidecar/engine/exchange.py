@@ -172,6 +172,8 @@ class Exchange:
     """Whether a check found that this call was sent before. Reporters count it once, at its end."""
     dispatched_ns: int | None = None
     """Clock.monotonic_ns when the callee was called; None while it cannot have seen anything."""
+    given_deadline_ns: int | None = None
+    """Clock.monotonic_ns by which we told the callee to be done, where the call carried no deadline of its own."""
     hints: list[str] = field(default_factory=list)
     """What the caller is told beside its answer, in trailers: `loop; remaining=1`."""
     is_awaited: IsAwaited | None = None

@@ -28,6 +28,10 @@ def kept(spec: Spec) -> Iterator[tuple[str, str]]:
         yield "errors", ", ".join(sorted(spec.errors)) or "none"
     if spec.stream is not None:
         yield "stream", spec.stream
+    if spec.deadline_s is not None:
+        yield "deadline", deadline(spec)
+    if spec.task is not None:
+        yield "task", task(spec)
     if spec.panel is not None:
         yield "verifiers", panel(spec.panel)
     if spec.idempotency is not None:
@@ -79,5 +83,5 @@ def cost(spec: Spec) -> str:
 
 
 SHOWN: Mapping[str, Callable[[Spec], str]] = MappingProxyType(
-    {each.__name__: each for each in (deadline, task, resource, cost)}
+    {each.__name__: each for each in (resource, cost)}
 )

@@ -161,8 +161,8 @@ LABELS = {
     "budget": "name of the budget",
     "event": "a fixed word for what happened to a budget",
     "state": "state of a task",
-    "from": "state before",
-    "to": "state after",
+    "from": "state before; `_none` where the task was not seen yet, `_other` for one that its machine does not know",
+    "to": "state after; `_other` for one that its machine does not know",
     "legal": "true or false",
     "resource": "name of the resource type",
     "store": "memory, sqlite or redis",
@@ -358,12 +358,22 @@ RETRY_ORIGINS = _counter(
     "Calls sent again, by where that came from and whether the deadline of the call before had just passed.",
     "sum by (callee, origin) (increase(sidecar_retry_origins_total[1h]))",
 )
-TASKS = _gauge("tasks", "callee state", "Tasks by observed state.", "sum by (state) (sidecar_tasks)")
-STUCK_TASKS = _gauge("stuck_tasks", "callee", "Tasks without progress.", "sidecar_stuck_tasks > 0")
+TASKS = _gauge(
+    "tasks",
+    "callee state",
+    "Tasks seen within a week, by the state they were last seen in.",
+    "max by (callee, state) (sidecar_tasks)",
+)
+STUCK_TASKS = _gauge(
+    "stuck_tasks",
+    "callee",
+    "Open tasks without progress for longer than `tasks.stuck_after`.",
+    "max by (callee) (sidecar_stuck_tasks) > 0",
+)
 TASK_TRANSITIONS = _counter(
     "task_transitions_total",
     "callee from to legal",
-    "Changes of task state.",
+    "Tasks seen in another state than before; from `_none` where they are seen for the first time.",
     'sum by (callee) (rate(sidecar_task_transitions_total{legal="false"}[1h]))',
 )
 STALE_READS = _counter(

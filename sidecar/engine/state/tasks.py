@@ -143,3 +143,13 @@ class Tasks(Protocol):
 
     async def census(self, callee: str, older_than_s: float) -> Census:
         """Tasks by state, and how many are stuck in the sense of `stuck`."""
+
+
+class TaskReporter(Protocol):
+    """Watches tasks and can never fail a call."""
+
+    def task_moved(self, callee: str, before: str, after: str, *, is_legal: bool) -> None:
+        """A task was seen in another state. `_none`: it was not seen before; `_other`: its machine does not know it."""
+
+    def tasks_counted(self, callee: str, census: Census) -> None:
+        """The tasks of a callee were looked at."""
