@@ -12,5 +12,6 @@ from sidecar.engine.state.pressure import Pressure
 from sidecar.engine.state.reach import Reach
 from sidecar.engine.state.store import Store
 from sidecar.engine.state.tasks import Tasks
+from sidecar.engine.state.versions import Versions
 
-__all__ = ["Claims", "Conversations", "Pressure", "Reach", "Store", "Tasks"]
+__all__ = ["Claims", "Conversations", "Pressure", "Reach", "Store", "Tasks", "Versions"]

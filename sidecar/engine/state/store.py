@@ -9,6 +9,7 @@ from sidecar.engine.state.claims import Claims
 from sidecar.engine.state.conversations import Conversations
 from sidecar.engine.state.pressure import Pressure
 from sidecar.engine.state.tasks import Tasks
+from sidecar.engine.state.versions import Versions
 
 
 async def _nothing() -> None:
@@ -25,6 +26,7 @@ class Store:
     conversations: Conversations
     pressure: Pressure
     tasks: Tasks
+    versions: Versions
     start: Callable[[], Awaitable[None]] = _nothing
     """Begin what the store does beside its verbs. Never fails for a store that is away: that is a normal event."""
     close: Callable[[], Awaitable[None]] = _nothing

@@ -11,8 +11,16 @@ from sidecar.stores.memory.claims import MemoryClaims
 from sidecar.stores.memory.conversations import MemoryConversations
 from sidecar.stores.memory.pressure import MemoryPressure
 from sidecar.stores.memory.tasks import MemoryTasks
+from sidecar.stores.memory.versions import MemoryVersions
 
-__all__ = ["MemoryClaims", "MemoryConversations", "MemoryPressure", "MemoryTasks", "open_memory"]
+__all__ = [
+    "MemoryClaims",
+    "MemoryConversations",
+    "MemoryPressure",
+    "MemoryTasks",
+    "MemoryVersions",
+    "open_memory",
+]
 
 
 def open_memory(clock: Clock) -> Store:
@@ -23,4 +31,5 @@ def open_memory(clock: Clock) -> Store:
         conversations=MemoryConversations(),
         pressure=MemoryPressure(clock),
         tasks=MemoryTasks(clock),
+        versions=MemoryVersions(clock),
     )

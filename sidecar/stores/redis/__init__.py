@@ -10,6 +10,7 @@ from sidecar.stores.redis.link import LinkTls, RedisLink
 from sidecar.stores.redis.pressure import RedisPressure
 from sidecar.stores.redis.script import Script
 from sidecar.stores.redis.tasks import RedisTasks
+from sidecar.stores.redis.versions import RedisVersions
 
 __all__ = [
     "LinkTls",
@@ -18,6 +19,7 @@ __all__ = [
     "RedisLink",
     "RedisPressure",
     "RedisTasks",
+    "RedisVersions",
     "Script",
     "open_redis",
     "redis_store",
@@ -37,6 +39,7 @@ def redis_store(link: RedisLink) -> Store:
         conversations=RedisConversations(link),
         pressure=RedisPressure(link),
         tasks=RedisTasks(link),
+        versions=RedisVersions(link),
         start=link.start,
         close=link.close,
     )

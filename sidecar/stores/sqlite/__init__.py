@@ -11,8 +11,17 @@ from sidecar.stores.sqlite.conversations import SqliteConversations
 from sidecar.stores.sqlite.database import Database
 from sidecar.stores.sqlite.pressure import SqlitePressure
 from sidecar.stores.sqlite.tasks import SqliteTasks
+from sidecar.stores.sqlite.versions import SqliteVersions
 
-__all__ = ["Database", "SqliteClaims", "SqliteConversations", "SqlitePressure", "SqliteTasks", "open_sqlite"]
+__all__ = [
+    "Database",
+    "SqliteClaims",
+    "SqliteConversations",
+    "SqlitePressure",
+    "SqliteTasks",
+    "SqliteVersions",
+    "open_sqlite",
+]
 
 
 def open_sqlite(path: Path, clock: Clock) -> Store:
@@ -22,6 +31,7 @@ def open_sqlite(path: Path, clock: Clock) -> Store:
         SqliteConversations.SCHEMA,
         SqlitePressure.SCHEMA,
         SqliteTasks.SCHEMA,
+        SqliteVersions.SCHEMA,
     ]
     database = Database(path, clock=clock, schema=schema)
     return Store(
@@ -30,5 +40,6 @@ def open_sqlite(path: Path, clock: Clock) -> Store:
         conversations=SqliteConversations(database),
         pressure=SqlitePressure(database),
         tasks=SqliteTasks(database),
+        versions=SqliteVersions(database),
         close=database.close,
     )
