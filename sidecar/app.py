@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sidecar.checks.consistency import ConsistencyCheck
 from sidecar.checks.idempotency import IdempotencyCheck
 from sidecar.checks.pressure import PressureCheck
 from sidecar.checks.quarantine import QuarantineCheck
@@ -52,6 +53,7 @@ from sidecar.telemetry.spans import SpanReporter
 from sidecar.telemetry.store_metrics import StoreMetrics
 from sidecar.telemetry.task_metrics import TaskMetrics
 from sidecar.telemetry.tracing import build_exporter, resolve, resource_of
+from sidecar.telemetry.version_metrics import VersionMetrics
 from sidecar.wiring import (
     COMPRESSIONS,
     idempotency_settings,
@@ -254,7 +256,7 @@ class App:
         part of it.
         Duplicates are told next: what is answered from the record must not be counted, charged or judged again.
         Pressure comes once it is known that a call has to be made, and before anything is paid for it.
-        What a task does is kept of answers that keep their contract.
+        What a task does, and what version of a resource an answer tells, is kept of answers that keep their contract.
         Verifiers come last, because asking them costs the most.
         """
         verification = VerificationCheck(
@@ -272,6 +274,7 @@ class App:
             self._idempotency(clock),
             self._pressure(clock),
             self._task_check(clock),
+            self._consistency_check(clock),
             verification,
         ]
 
@@ -304,6 +307,11 @@ class App:
     def _task_check(self, clock: Clock) -> TaskCheck:
         tasks = reach_of(self._store, clock, lambda store: store.tasks, self._fail_open(TaskCheck.name))
         return TaskCheck(tasks, clock=clock, reporter=self._task_metrics)
+
+    def _consistency_check(self, clock: Clock) -> ConsistencyCheck:
+        versions = reach_of(self._store, clock, lambda store: store.versions, self._fail_open(ConsistencyCheck.name))
+        reporter = VersionMetrics(self.metrics.registry, series_limit(self.config))
+        return ConsistencyCheck(versions, clock=clock, reporter=reporter)
 
     def _task_sweep(self, clock: Clock) -> TaskSweep:
         routes = [self.config.engine_route(route) for route in self.config.routes]

@@ -80,7 +80,7 @@ def test_every_part_of_the_format_is_read(folder: Path):
     (spec,) = load([folder]).specs
     assert (spec.name, spec.mode, spec.source) == ("researcher/v1", Mode.ENFORCE, "specs/a.yaml")
     assert spec.request.parts[0].required
-    assert spec.inactive == ("resource", "cost")
+    assert spec.inactive == ("cost",)
 
 
 def test_specs_are_described_for_people(folder: Path):
@@ -103,10 +103,11 @@ def test_everything_that_a_spec_declares_is_described(folder: Path):
         "              errors: INVALID_ARGUMENT, NOT_FOUND",
         "              deadline: 30 s",
         "              task: machine a2a",
+        "              resource: researcher/v1 at $.account.id, written by billing",
         "              verifiers: 2 of grounding, arithmetic within 2 s, observe",
         "              idempotency: $.message.messageId for 86400 s, replay",
         "              consistency: available",
-        "              not active in this version: resource ($.account.id), cost (estimate $0.02)",
+        "              not active in this version: cost (estimate $0.02)",
     ]
 
 

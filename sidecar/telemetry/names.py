@@ -164,7 +164,7 @@ LABELS = {
     "from": "state before; `_none` where the task was not seen yet, `_other` for one that its machine does not know",
     "to": "state after; `_other` for one that its machine does not know",
     "legal": "true or false",
-    "resource": "name of the resource type",
+    "resource": "name of the resource in its specs, else the spec's own",
     "store": "memory, sqlite or redis",
     "operation": "verb of the store",
     "spec": "name of the spec",
@@ -377,10 +377,16 @@ TASK_TRANSITIONS = _counter(
     'sum by (callee) (rate(sidecar_task_transitions_total{legal="false"}[1h]))',
 )
 STALE_READS = _counter(
-    "stale_reads_total", "resource", "Reads older than a known write.", "rate(sidecar_stale_reads_total[1h])"
+    "stale_reads_total",
+    "resource",
+    "Reads older than what their agent had seen or written.",
+    "rate(sidecar_stale_reads_total[1h])",
 )
 LOST_UPDATES = _counter(
-    "lost_updates_total", "resource", "Writes that would undo an unseen one.", "rate(sidecar_lost_updates_total[1h])"
+    "lost_updates_total",
+    "resource",
+    "Writes based on a version that had been overwritten.",
+    "rate(sidecar_lost_updates_total[1h])",
 )
 RETRIES = _counter(
     "retries_total", "caller callee", "Calls sent again.", "sum by (caller, callee) (rate(sidecar_retries_total[5m]))"

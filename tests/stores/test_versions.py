@@ -90,6 +90,18 @@ async def test_a_read_that_began_before_the_newer_one_was_seen_is_not_stale(
     assert (await versions.observe_version(touch(n(2), age_s=age_s))).is_stale is is_stale
 
 
+async def test_a_read_is_held_to_what_its_agent_knew_when_it_asked(versions: Versions):
+    """No clock is needed for that, however fast one call follows the other."""
+    assert await versions.known_version(ACCOUNT, "planner") == ""
+    await versions.observe_version(written(n(3)))
+    assert await versions.known_version(ACCOUNT, "planner") == n(3)
+    assert await versions.known_version(ACCOUNT, "editor") == ""
+    assert await versions.known_version(replace(ACCOUNT, key="8"), "planner") == ""
+    assert (await versions.observe_version(touch(n(2), knew=n(3)))).is_stale
+    assert not (await versions.observe_version(touch(n(2), knew=n(1)))).is_stale
+    assert not (await versions.observe_version(touch(n(2), knew=""))).is_stale
+
+
 async def test_messages_of_one_exchange_are_in_order_however_old_it_is(place: Place, versions: Versions):
     """A stream that goes back does so itself."""
     await versions.observe_version(touch(n(3), exchange="e", sequence=0, age_s=50))
@@ -254,6 +266,7 @@ OPS = st.lists(
         st.just("") | VERSIONS,
         st.sampled_from([0.5, 4.5, 24.5]),
         VERSIONS,
+        st.none() | st.just("") | VERSIONS,
     ),
     max_size=25,
 )
@@ -271,12 +284,13 @@ def test_every_store_says_what_memory_says(kind: str, ops: list[Any], tmp_path: 
         database = Database(tmp_path / "model.db", clock=clock, schema=[SqliteVersions.SCHEMA])
         link = RedisLink(redis_url, timeout_s=5.0)
         tested = SqliteVersions(database) if kind == "sqlite" else RedisVersions(link)
-        for agent, version, (exchange, sequence), is_write, base, age_s, asked in ops:
+        for agent, version, (exchange, sequence), is_write, base, age_s, asked, knew in ops:
             clock.advance(1.0)
             link.skew_ms += 1000
             facts = {"place": where, "sequence": sequence, "is_write": is_write, "base": base, "age_s": age_s}
-            one = touch(version, agent, exchange, **facts)
+            one = touch(version, agent, exchange, knew=knew, **facts)
             assert await model.observe_version(one) == await tested.observe_version(one), one
+            assert await model.known_version(where, agent) == await tested.known_version(where, agent)
             said = [await each.overwritten(where, asked) for each in (model, tested)]
             assert [each and each.writer for each in said] == [said[0] and said[0].writer] * 2
         await database.close()

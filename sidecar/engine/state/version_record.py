@@ -48,6 +48,10 @@ class VersionRecord:
         known = self.history
         return one in known and other in known and known.index(one) < known.index(other)
 
+    def known_to(self, agent: str) -> str:
+        mark = self.marks.get(agent)
+        return mark.version if mark is not None else ""
+
     def overwritten(self, base: str, now_ms: int) -> Overwritten | None:
         is_stale = self.is_older(base, self.newest)
         return Overwritten(self.writer, (now_ms - self.since_ms) / 1000) if is_stale else None
@@ -82,8 +86,11 @@ def touched(record: VersionRecord, touch: Touch, now_ms: int) -> Touched:
 def is_stale(record: VersionRecord, mark: Mark | None, touch: Touch, now_ms: int) -> bool:
     if mark is None or touch.is_write or not record.is_older(touch.version, mark.version):
         return False
-    began_ms = now_ms - int(touch.age_s * 1000)
-    return mark.exchange == touch.exchange or began_ms >= mark.since_ms + LATE_MS
+    if mark.exchange == touch.exchange:
+        return True
+    if touch.knew is not None:
+        return record.is_older(touch.version, touch.knew)
+    return now_ms - int(touch.age_s * 1000) >= mark.since_ms + LATE_MS
 
 
 def is_lost(record: VersionRecord, touch: Touch) -> bool:

@@ -52,8 +52,10 @@ class Touch:
     is_write: bool = False
     base: str = ""
     """Token of the version that a write was based on; empty where it did not say."""
+    knew: str | None = None
+    """Token of what the agent had seen or written when it asked; empty for nothing, None where that was not asked."""
     age_s: float = 0.0
-    """Seconds since its call went out: a read may be as old as that."""
+    """Seconds since its call went out: where `knew` is None, a read may be as old as that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Touched:
     has_written: bool = False
     """Whether it had written it."""
     is_stale: bool = False
-    """Whether it read an older version than that, with a call that began later."""
+    """Whether it read an older version than it had when it asked, or than a message before told in the same call."""
     is_lost: bool = False
     """Whether its write was based on a version that somebody else had overwritten."""
 
@@ -88,6 +90,9 @@ class Versions(Protocol):
 
     async def observe_version(self, touch: Touch) -> Touched:
         """Keep what an answer tells. The same message again is answered without a complaint and changes nothing."""
+
+    async def known_version(self, place: Place, agent: str) -> str:
+        """Token of the newest version that an agent has seen or written; empty for none."""
 
     async def overwritten(self, place: Place, base: str) -> Overwritten | None:
         """Whether a version is known to be older than the newest; None where it is the newest, or unknown."""

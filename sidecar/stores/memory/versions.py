@@ -29,6 +29,10 @@ class MemoryVersions:
             records.popitem(last=False)
         return answer
 
+    async def known_version(self, place: Place, agent: str) -> str:
+        record = self._of(place).get(place.key)
+        return record.known_to(agent) if record is not None else ""
+
     async def overwritten(self, place: Place, base: str) -> Overwritten | None:
         record = self._of(place).get(place.key)
         return record.overwritten(base, self._now_ms()) if record is not None else None

@@ -67,7 +67,13 @@ OBSERVE: Final = Script(
     local is_stale, is_lost = false, false
     if not is_again then
         if mark and not touch.write and is_older(touch.version, mark.version) then
-            is_stale = mark.exchange == touch.exchange or now - touch.age >= mark.since + {int(LATE_S * 1000)}
+            if mark.exchange == touch.exchange then
+                is_stale = true
+            elseif touch.asked then
+                is_stale = is_older(touch.version, touch.knew)
+            else
+                is_stale = now - touch.age >= mark.since + {int(LATE_S * 1000)}
+            end
         end
         is_lost = touch.write and touch.base ~= '' and record.exchange ~= touch.exchange
             and is_older(touch.base, record.newest)
@@ -108,6 +114,17 @@ OBSERVE: Final = Script(
     """,
 )
 
+KNOWN: Final = Script(
+    "known_version",
+    COMMON
+    + """
+    for _, mark in ipairs(record and record.marks or {}) do
+        if mark.agent == ARGV[2] then return mark.version end
+    end
+    return ''
+    """,
+)
+
 OVERWRITTEN: Final = Script(
     "overwritten",
     COMMON
@@ -129,6 +146,9 @@ class RedisVersions:
         newest, writer, own = (bytes(each).decode() for each in answer[:3])
         return Touched(newest, writer, own, *map(bool, answer[3:]))
 
+    async def known_version(self, place: Place, agent: str) -> str:
+        return bytes(await self._run(KNOWN, place, agent)).decode()
+
     async def overwritten(self, place: Place, base: str) -> Overwritten | None:
         answer = await self._run(OVERWRITTEN, place, base)
         return Overwritten(bytes(answer[0]).decode(), int(answer[1]) / 1000) if answer else None
@@ -147,6 +167,8 @@ def encoded(touch: Touch) -> str:
             "sequence": touch.sequence,
             "write": touch.is_write,
             "base": touch.base,
+            "asked": touch.knew is not None,
+            "knew": touch.knew or "",
             "age": int(touch.age_s * 1000),
         }
     )

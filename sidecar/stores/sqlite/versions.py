@@ -60,6 +60,13 @@ class SqliteVersions:
 
         return await self._database.run(observe)
 
+    async def known_version(self, place: Place, agent: str) -> str:
+        def look(cursor: sqlite3.Cursor, now_ms: int) -> str:
+            record = find(cursor, place, now_ms)
+            return record.known_to(agent) if record is not None else ""
+
+        return await self._database.run(look)
+
     async def overwritten(self, place: Place, base: str) -> Overwritten | None:
         def look(cursor: sqlite3.Cursor, now_ms: int) -> Overwritten | None:
             record = find(cursor, place, now_ms)
