@@ -183,6 +183,29 @@ async def test_what_grpc_makes_of_a_broken_call_is_not_the_callees_word(tmp_path
     assert outcome.exchange.findings == []
 
 
+async def test_a_message_that_we_may_not_take_is_not_the_callees_status(tmp_path: Path):
+    """The callee said OK; that the message is larger than the route allows is for us to answer for."""
+
+    async def talk(_payload: bytes, _context: Any) -> bytes:
+        return b"x" * 2048
+
+    class Talkative(grpc.GenericRpcHandler):
+        def service(self, _details: Any) -> grpc.RpcMethodHandler:
+            return grpc.unary_unary_rpc_method_handler(talk)
+
+    server, spec = aio.server(), tmp_path / "contract.yaml"
+    spec.write_text(SPEC)
+    server.add_generic_rpc_handlers((Talkative(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    limits = {"limits": {"message": "1KiB"}}
+    async with running_sidecar(f"127.0.0.1:{port}", mode="enforce", specs=[spec], route=limits) as sidecar:
+        _, code, trailers = await heard(sidecar, UNARY)
+    await server.stop(0)
+    assert (code, sidecar.outcomes[0].status.origin) == (grpc.StatusCode.RESOURCE_EXHAUSTED, Origin.TRANSPORT)
+    assert "sidecar-reply" not in trailers
+
+
 async def test_a_callee_that_stops_in_the_middle_has_not_answered(tmp_path: Path):
     """A restart is what broken connections mostly come from."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -704,3 +705,14 @@ async def test_watching_ends_when_it_is_told_to(folder: Path):
     stop.set()
     await asyncio.wait_for(waiting, 2)
     assert [item async for item in changes(frozenset(), stop)] == []
+
+
+@pytest.mark.parametrize("page", ["tasks.md", "consistency.md"])
+def test_the_specs_that_a_page_shows_load(folder: Path, page: str):
+    """Whoever copies one has a spec that works, with nothing in it that is not served."""
+    text = (Path(__file__).parent.parent / "docs" / page).read_text(encoding="utf-8")
+    shown = re.findall(r"```yaml\n(spec:.*?)```", text, flags=re.DOTALL)
+    write(folder, **{f"spec{number}_yaml": each for number, each in enumerate(shown)})
+    specs = load([folder]).specs
+    assert len(specs) == len(shown) == 2
+    assert {spec.inactive for spec in specs} == {()}

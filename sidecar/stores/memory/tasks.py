@@ -65,10 +65,9 @@ class MemoryTasks:
 
     def _stuck(self, callee: str, older_than_s: float) -> list[tuple[str, TaskRecord]]:
         until_ms = self._now_ms() - int(older_than_s * 1000)
-        found = [(task, each) for task, each in self._of(callee).items() if each.can_be_stuck]
-        return sorted(
-            ((t, r) for t, r in found if r.progress_ms < until_ms), key=lambda each: (each[1].progress_ms, each[0])
-        )
+        idle = [each for each in self._of(callee).items() if each[1].progress_ms < until_ms]
+        found = [each for each in idle if each[1].can_be_stuck]
+        return sorted(found, key=lambda each: (each[1].progress_ms, each[0]))
 
     def _of(self, callee: str) -> OrderedDict[str, TaskRecord]:
         """What is still known of a callee. Callees are few: routes name them."""

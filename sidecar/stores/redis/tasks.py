@@ -1,8 +1,8 @@
-"""Tasks, in Redis: five keys of one slot for each callee.
+"""Tasks, in Redis: six keys of one slot for each callee.
 
-`records` holds what is kept of each task as JSON, `seen` and `idle` order them by the last sight and the last progress,
-`counts` counts them by state, and `works` holds `<work>:<task>` of the open ones. Who forgets a task takes it out of
-all five, so that the counts stay true.
+`records` holds what is kept of each task as JSON; `seen` orders them by the last sight, `idle` those that can be stuck
+by the last progress, and `news` those of them that nobody was told of; `counts` counts them by state, and `works` holds
+`<work>:<task>` of the open ones. Who forgets a task takes it out of all six, so that the counts stay true.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from sidecar.engine.state.tasks import (
 from sidecar.stores.redis.link import RedisLink
 from sidecar.stores.redis.script import Script
 
-PARTS: Final = ("records", "seen", "idle", "counts", "works")
+PARTS: Final = ("records", "seen", "idle", "news", "counts", "works")
 
 PRUNED_AT_ONCE: Final = 20
 """Old tasks that one verb forgets."""
 
 COMMON: Final = f"""
-local RECORDS, SEEN, IDLE, COUNTS, WORKS = unpack(KEYS)
+local RECORDS, SEEN, IDLE, NEWS, COUNTS, WORKS = unpack(KEYS)
 local KEEP = {KEEP_S * 1000}
 local function count(state, by)
     if redis.call('HINCRBY', COUNTS, state, by) <= 0 then redis.call('HDEL', COUNTS, state) end
@@ -52,14 +52,14 @@ local function forget(task)
     redis.call('HDEL', RECORDS, task)
     redis.call('ZREM', SEEN, task)
     redis.call('ZREM', IDLE, task)
+    redis.call('ZREM', NEWS, task)
 end
 local function keep(task, record)
     redis.call('HSET', RECORDS, task, cjson.encode(record))
     redis.call('ZADD', SEEN, record.seen, task)
-    if record.terminal or record.waiting then
-        redis.call('ZREM', IDLE, task)
-    else
-        redis.call('ZADD', IDLE, record.progress, task)
+    local is_idle = not record.terminal and not record.waiting
+    for key, is_in in pairs({{[IDLE] = is_idle, [NEWS] = is_idle and record.told ~= record.progress}}) do
+        if is_in then redis.call('ZADD', key, record.progress, task) else redis.call('ZREM', key, task) end
     end
     if record.work ~= '' then
         local member = record.work .. ':' .. task
@@ -174,11 +174,11 @@ STUCK: Final = Script(
     "stuck",
     COMMON
     + """
-    local found, limit, is_taken = {}, tonumber(ARGV[2]), ARGV[3] == '1'
-    for _, task in ipairs(redis.call('ZRANGEBYSCORE', IDLE, '-inf', '(' .. (now - ARGV[1]))) do
-        if #found >= limit then break end
+    local found, is_taken = {}, ARGV[3] == '1'
+    local from = is_taken and NEWS or IDLE
+    for _, task in ipairs(redis.call('ZRANGEBYSCORE', from, '-inf', '(' .. (now - ARGV[1]), 'LIMIT', 0, ARGV[2])) do
         local record = known(task)
-        if record and not (is_taken and record.told == record.progress) then
+        if record then
             if is_taken then
                 record.told = record.progress
                 keep(task, record)

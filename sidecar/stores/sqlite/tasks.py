@@ -17,20 +17,28 @@ PRUNED_AT_ONCE: Final = 20
 """Old tasks that one sighting forgets: more than it adds."""
 
 FIND: Final = "SELECT record FROM tasks WHERE callee = ? AND task = ? AND seen_ms >= ?"
-RIVAL: Final = "SELECT min(task) FROM tasks WHERE callee = ? AND open_work = ? AND task <> ? AND seen_ms >= ?"
-KEEP: Final = "INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?)"
+RIVAL: Final = """
+    SELECT min(task) FROM tasks INDEXED BY tasks_work
+    WHERE callee = ? AND open_work = ? AND task <> ? AND seen_ms >= ?
+"""
+KEEP: Final = """
+    INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (callee, task) DO UPDATE SET
+        seen_ms = excluded.seen_ms, idle_ms = excluded.idle_ms, state = excluded.state, is_told = excluded.is_told,
+        open_work = excluded.open_work, record = excluded.record
+"""
 OLD: Final = """
-    DELETE FROM tasks WHERE (callee, task) IN
-        (SELECT callee, task FROM tasks WHERE callee = ? AND seen_ms < ? ORDER BY seen_ms LIMIT ?)
+    DELETE FROM tasks WHERE callee = ?1 AND task IN
+        (SELECT task FROM tasks WHERE callee = ?1 AND seen_ms < ?2 ORDER BY seen_ms LIMIT ?3)
 """
 OVER: Final = """
-    DELETE FROM tasks WHERE (callee, task) IN
-        (SELECT callee, task FROM tasks WHERE callee = ?1 ORDER BY seen_ms LIMIT
-            max(0, (SELECT count(*) FROM tasks WHERE callee = ?1) - ?2))
+    DELETE FROM tasks WHERE callee = ?1 AND task IN
+        (SELECT task FROM tasks WHERE callee = ?1 ORDER BY seen_ms LIMIT
+            max(0, (SELECT sum(number) FROM task_counts WHERE callee = ?1) - ?2))
 """
 STUCK: Final = """
-    SELECT task, record FROM tasks WHERE callee = ? AND idle_ms < ? AND seen_ms >= ?
-    ORDER BY idle_ms, task
+    SELECT task, record FROM tasks WHERE callee = ? AND idle_ms < ? AND seen_ms >= ? AND is_told <= ?
+    ORDER BY idle_ms, task LIMIT ?
 """
 
 
@@ -40,12 +48,30 @@ class SqliteTasks:
     SCHEMA: Final = """
         CREATE TABLE IF NOT EXISTS tasks (
             callee TEXT NOT NULL, task TEXT NOT NULL, seen_ms INTEGER NOT NULL, idle_ms INTEGER, state TEXT NOT NULL,
-            open_work TEXT, record TEXT NOT NULL, PRIMARY KEY (callee, task)
+            is_told INTEGER NOT NULL, open_work TEXT, record TEXT NOT NULL, PRIMARY KEY (callee, task)
         ) WITHOUT ROWID;
         CREATE INDEX IF NOT EXISTS tasks_seen ON tasks (callee, seen_ms);
-        CREATE INDEX IF NOT EXISTS tasks_idle ON tasks (callee, idle_ms) WHERE idle_ms IS NOT NULL;
+        CREATE INDEX IF NOT EXISTS tasks_idle ON tasks (callee, idle_ms, task, seen_ms) WHERE idle_ms IS NOT NULL;
         CREATE INDEX IF NOT EXISTS tasks_work ON tasks (callee, open_work) WHERE open_work IS NOT NULL;
+        CREATE TABLE IF NOT EXISTS task_counts (
+            callee TEXT NOT NULL, state TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (callee, state)
+        ) WITHOUT ROWID;
+        CREATE TRIGGER IF NOT EXISTS task_comes AFTER INSERT ON tasks BEGIN
+            INSERT INTO task_counts VALUES (new.callee, new.state, 1)
+                ON CONFLICT (callee, state) DO UPDATE SET number = number + 1;
+        END;
+        CREATE TRIGGER IF NOT EXISTS task_goes AFTER DELETE ON tasks BEGIN
+            UPDATE task_counts SET number = number - 1 WHERE callee = old.callee AND state = old.state;
+            DELETE FROM task_counts WHERE callee = old.callee AND state = old.state AND number = 0;
+        END;
+        CREATE TRIGGER IF NOT EXISTS task_moves AFTER UPDATE OF state ON tasks WHEN old.state <> new.state BEGIN
+            INSERT INTO task_counts VALUES (new.callee, new.state, 1)
+                ON CONFLICT (callee, state) DO UPDATE SET number = number + 1;
+            UPDATE task_counts SET number = number - 1 WHERE callee = old.callee AND state = old.state;
+            DELETE FROM task_counts WHERE callee = old.callee AND state = old.state AND number = 0;
+        END;
     """
+    """Tasks are counted where they change: counting ten thousand at each look would hold up the calls that wait."""
 
     def __init__(self, database: Database, *, tasks_max: int = TASKS_MAX) -> None:
         self._database = database
@@ -83,15 +109,14 @@ class SqliteTasks:
 
     async def stuck(self, callee: str, older_than_s: float, *, limit: int = 100) -> Sequence[StuckTask]:
         def look(cursor: sqlite3.Cursor, now_ms: int) -> list[StuckTask]:
-            found = stuck_records(cursor, callee, older_than_s, now_ms)[:limit]
-            return [record.as_stuck(task, now_ms) for task, record in found]
+            asked = (callee, now_ms - int(older_than_s * 1000), now_ms - KEEP_MS, True, limit)
+            return [record.as_stuck(task, now_ms) for task, record in found(cursor, asked)]
 
         return await self._database.run(look)
 
     async def take_stuck(self, callee: str, older_than_s: float, *, limit: int = 100) -> Sequence[StuckTask]:
         def take(cursor: sqlite3.Cursor, now_ms: int) -> list[StuckTask]:
-            found = stuck_records(cursor, callee, older_than_s, now_ms)
-            news = [(task, record) for task, record in found if record.told_ms != record.progress_ms][:limit]
+            news = found(cursor, (callee, now_ms - int(older_than_s * 1000), now_ms - KEEP_MS, False, limit))
             for task, record in news:
                 record.told_ms = record.progress_ms
                 keep(cursor, callee, task, record)
@@ -101,12 +126,11 @@ class SqliteTasks:
 
     async def census(self, callee: str, older_than_s: float) -> Census:
         def count(cursor: sqlite3.Cursor, now_ms: int) -> Census:
-            known = (callee, now_ms - KEEP_MS)
-            counts = "SELECT state, count(*) FROM tasks WHERE callee = ? AND seen_ms >= ? GROUP BY state"
+            cursor.execute(OLD, (callee, now_ms - KEEP_MS, PRUNED_AT_ONCE))
+            counts = cursor.execute("SELECT state, number FROM task_counts WHERE callee = ?", (callee,)).fetchall()
             stuck = "SELECT count(*) FROM tasks WHERE callee = ? AND seen_ms >= ? AND idle_ms < ?"
-            until_ms = now_ms - int(older_than_s * 1000)
-            (number,) = cursor.execute(stuck, (*known, until_ms)).fetchone()
-            return Census(dict(cursor.execute(counts, known)), number)
+            asked = (callee, now_ms - KEEP_MS, now_ms - int(older_than_s * 1000))
+            return Census(dict(counts), cursor.execute(stuck, asked).fetchone()[0])
 
         return await self._database.run(count)
 
@@ -127,12 +151,10 @@ def keep(cursor: sqlite3.Cursor, callee: str, task: str, record: TaskRecord) -> 
     idle_ms = record.progress_ms if record.can_be_stuck else None
     open_work = record.work if record.work and not record.is_terminal else None
     text = json.dumps(written(record), ensure_ascii=False)
-    row: tuple[Any, ...] = (callee, task, record.seen_ms, idle_ms, record.state, open_work, text)
+    is_told = record.told_ms == record.progress_ms
+    row: tuple[Any, ...] = (callee, task, record.seen_ms, idle_ms, record.state, is_told, open_work, text)
     cursor.execute(KEEP, row)
 
 
-def stuck_records(
-    cursor: sqlite3.Cursor, callee: str, older_than_s: float, now_ms: int
-) -> list[tuple[str, TaskRecord]]:
-    rows = cursor.execute(STUCK, (callee, now_ms - int(older_than_s * 1000), now_ms - KEEP_MS)).fetchall()
-    return [(task, read(json.loads(text))) for task, text in rows]
+def found(cursor: sqlite3.Cursor, asked: tuple[str, int, int, bool, int]) -> list[tuple[str, TaskRecord]]:
+    return [(task, read(json.loads(text))) for task, text in cursor.execute(STUCK, asked).fetchall()]

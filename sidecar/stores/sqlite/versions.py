@@ -16,16 +16,18 @@ PRUNED_AT_ONCE: Final = 20
 """Old resources that one touch forgets: more than it adds."""
 
 FIND: Final = "SELECT record FROM versions WHERE callee = ? AND resource = ? AND key = ? AND seen_ms >= ?"
-KEEP: Final = "INSERT OR REPLACE INTO versions VALUES (?, ?, ?, ?, ?)"
+KEEP: Final = """
+    INSERT INTO versions VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (callee, resource, key) DO UPDATE SET seen_ms = excluded.seen_ms, record = excluded.record
+"""
 OLD: Final = """
-    DELETE FROM versions WHERE (callee, resource, key) IN
-        (SELECT callee, resource, key FROM versions
-            WHERE callee = ? AND resource = ? AND seen_ms < ? ORDER BY seen_ms LIMIT ?)
+    DELETE FROM versions WHERE callee = ?1 AND resource = ?2 AND key IN
+        (SELECT key FROM versions WHERE callee = ?1 AND resource = ?2 AND seen_ms < ?3 ORDER BY seen_ms LIMIT ?4)
 """
 OVER: Final = """
-    DELETE FROM versions WHERE (callee, resource, key) IN
-        (SELECT callee, resource, key FROM versions WHERE callee = ?1 AND resource = ?2 ORDER BY seen_ms LIMIT
-            max(0, (SELECT count(*) FROM versions WHERE callee = ?1 AND resource = ?2) - ?3))
+    DELETE FROM versions WHERE callee = ?1 AND resource = ?2 AND key IN
+        (SELECT key FROM versions WHERE callee = ?1 AND resource = ?2 ORDER BY seen_ms LIMIT
+            max(0, (SELECT number FROM version_counts WHERE callee = ?1 AND resource = ?2) - ?3))
 """
 
 
@@ -38,7 +40,18 @@ class SqliteVersions:
             record TEXT NOT NULL, PRIMARY KEY (callee, resource, key)
         ) WITHOUT ROWID;
         CREATE INDEX IF NOT EXISTS versions_seen ON versions (callee, resource, seen_ms);
+        CREATE TABLE IF NOT EXISTS version_counts (
+            callee TEXT NOT NULL, resource TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (callee, resource)
+        ) WITHOUT ROWID;
+        CREATE TRIGGER IF NOT EXISTS version_comes AFTER INSERT ON versions BEGIN
+            INSERT INTO version_counts VALUES (new.callee, new.resource, 1)
+                ON CONFLICT (callee, resource) DO UPDATE SET number = number + 1;
+        END;
+        CREATE TRIGGER IF NOT EXISTS version_goes AFTER DELETE ON versions BEGIN
+            UPDATE version_counts SET number = number - 1 WHERE callee = old.callee AND resource = old.resource;
+        END;
     """
+    """Resources are counted where they come and go: counting ten thousand for each new one takes too long."""
 
     def __init__(self, database: Database, *, resources_max: int = RESOURCES_MAX) -> None:
         self._database = database
