@@ -12,16 +12,20 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sidecar.checks.consistency import ConsistencyCheck
 from sidecar.checks.idempotency import IdempotencyCheck
 from sidecar.checks.loop import LoopCheck
 from sidecar.checks.pressure import PressureCheck
 from sidecar.checks.quarantine import QuarantineCheck
 from sidecar.checks.spec import SpecCheck
+from sidecar.checks.stream import StreamCheck
+from sidecar.checks.task import TaskCheck, TaskSweep
 from sidecar.checks.verification import VerificationCheck
 from sidecar.config import Config, DescriptorKind, Route
 from sidecar.engine.descriptors import Descriptors
 from sidecar.engine.exchange import Exchange
 from sidecar.engine.finding import Action, Finding
+from sidecar.engine.guarding import Guards
 from sidecar.engine.lineage import LineageKeeper
 from sidecar.engine.pipeline import Engine
 from sidecar.engine.ports import Check, Clock, Reporter
@@ -49,7 +53,9 @@ from sidecar.telemetry.sampling import build_sampler
 from sidecar.telemetry.span_record import limits_of
 from sidecar.telemetry.spans import SpanReporter
 from sidecar.telemetry.store_metrics import StoreMetrics
+from sidecar.telemetry.task_metrics import TaskMetrics
 from sidecar.telemetry.tracing import build_exporter, resolve, resource_of
+from sidecar.telemetry.version_metrics import VersionMetrics
 from sidecar.wiring import (
     COMPRESSIONS,
     idempotency_settings,
@@ -117,6 +123,9 @@ class App:
         )
         self.metrics.watch_quarantine("edge", lambda: self.quarantine.count)
         self._store = open_store(config, clock, StoreMetrics(self.metrics.registry, series_limit(config)))
+        self._guards = Guards()
+        self._task_metrics = TaskMetrics(self.metrics.registry, series_limit(config))
+        self._sweep = self._task_sweep(clock)
         lineage = LineageKeeper(
             clock=clock,
             ids=RandomIds(),
@@ -129,6 +138,7 @@ class App:
             lineage=lineage,
             specs=self._specs,
             checks=[*self._checks_in_order(clock), *checks],
+            guards=self._guards,
             reporters=[self.metrics, self._spans, self._logs, *reporters],
         )
         self._metrics_server: MetricsServer | None = None
@@ -207,8 +217,8 @@ class App:
         self._metrics_server = server
 
     def _watch(self) -> None:
-        """What goes on beside the calls: spec files that change, upstreams that describe themselves."""
-        work: list[Coroutine[Any, Any, None]] = []
+        """What goes on beside the calls: the look for stuck tasks, spec files that change, reflection."""
+        work: list[Coroutine[Any, Any, None]] = [self._sweep.run()]
         if self.config.specs:
             work.append(self._specs.watch(self._stopping))
         if uses_reflection(self.config):
@@ -245,12 +255,12 @@ class App:
         """Every check, in the order in which they are asked. The first enforced finding decides what a caller is told.
 
         Quarantine comes first: an edge that is held back needs no other check to say so. Then the contract: what breaks
-        it is malformed, and no later check should judge, claim or charge for it.
+        it is malformed, and no later check should judge, claim or charge for it; the order of a stream's messages is
+        part of it.
         Duplicates are told next: what is answered from the record must not be counted, charged or judged again.
         Loops come after the contract, so that what is malformed is no visit, and before whatever reserves or charges.
         Pressure comes once it is known that a call has to be made, and before anything is paid for it.
-        The contract comes first: what breaks it is malformed, and no later check should judge, claim or charge for it.
-        Loops come after the contract, so that what is malformed is no visit, and before whatever reserves or charges.
+        What a task does, and what version of a resource an answer tells, is kept of answers that keep their contract.
         Verifiers come last, because asking them costs the most.
         """
         verification = VerificationCheck(
@@ -264,8 +274,11 @@ class App:
         return [
             self.quarantine,
             SpecCheck(),
+            StreamCheck(answers_once=self._answers_once),
             self._idempotency(clock),
             *self._loop_check(clock),
+            self._task_check(clock),
+            self._consistency_check(clock),
             self._pressure(clock),
             verification,
         ]
@@ -304,12 +317,32 @@ class App:
             reporter=PressureMetrics(self._breakers, callees),
         )
 
+    def _task_check(self, clock: Clock) -> TaskCheck:
+        tasks = reach_of(self._store, clock, lambda store: store.tasks, self._fail_open(TaskCheck.name))
+        return TaskCheck(tasks, clock=clock, reporter=self._task_metrics)
+
+    def _consistency_check(self, clock: Clock) -> ConsistencyCheck:
+        versions = reach_of(self._store, clock, lambda store: store.versions, self._fail_open(ConsistencyCheck.name))
+        reporter = VersionMetrics(self.metrics.registry, series_limit(self.config))
+        return ConsistencyCheck(versions, clock=clock, reporter=reporter)
+
+    def _task_sweep(self, clock: Clock) -> TaskSweep:
+        routes = [self.config.engine_route(route) for route in self.config.routes]
+        return TaskSweep(
+            self._store.tasks,
+            clock=clock,
+            reporter=self._task_metrics,
+            stuck_after_s=self.config.tasks.stuck_after_s,
+            routes=lambda: filter(self._guards.are_here, routes),
+            tell=self._tell_late,
+        )
+
     def _answers_once(self, exchange: Exchange) -> bool:
         method = self.descriptors[exchange.route.name].method(exchange.method)
         return method is not None and not method.server_streaming
 
     def _tell_late(self, exchange: Exchange, finding: Finding) -> None:
-        """A verdict that came after its message had moved on."""
+        """A verdict that came after its message had moved on, or a task that nothing comes of."""
         for reporter in (self.metrics, self._logs):
             reporter.finding_made(exchange, finding, Action.OBSERVED)
 

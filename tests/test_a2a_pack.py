@@ -44,10 +44,14 @@ TASK = {"id": "t1", "contextId": "c1", "status": STATUS, "artifacts": [ARTIFACT]
 BARE_TASK = {"id": "t1", "contextId": "c1", "status": STATUS}
 CONFIG = {"id": "p1", "taskId": "t1", "url": "https://h.test", "authentication": {"scheme": "Bearer"}}
 SEND = {"message": {**MESSAGE, "contextId": "c1"}, "configuration": {"historyLength": 1}}
+WORKING = {"state": "TASK_STATE_WORKING", "timestamp": "2026-01-02T03:04:05.678Z"}
+CHUNK = {"taskId": "t1", "contextId": "c1", "artifact": ARTIFACT}
 STREAM = [
-    {"task": TASK},
+    {"task": {**TASK, "status": WORKING}},
+    {"statusUpdate": {"taskId": "t1", "contextId": "c1", "status": WORKING}},
+    {"artifactUpdate": CHUNK},
+    {"artifactUpdate": {**CHUNK, "append": True, "lastChunk": True}},
     {"statusUpdate": {"taskId": "t1", "contextId": "c1", "status": STATUS}},
-    {"artifactUpdate": {"taskId": "t1", "contextId": "c1", "artifact": ARTIFACT}},
 ]
 CARD = {
     "name": "researcher",
@@ -159,6 +163,17 @@ BROKEN: list[Case] = [
     ("SubscribeToTask", "0 task id", "t2"),
     ("SubscribeToTask", "1 statusUpdate taskId", "t2"),
     ("SubscribeToTask", "2 artifactUpdate taskId", "t2"),
+    ("SubscribeToTask", "1 statusUpdate contextId", "c2"),
+    ("SendStreamingMessage", "2 artifactUpdate taskId", "t2"),
+    (
+        "SendStreamingMessage",
+        "2 artifactUpdate",
+        {**CHUNK, "append": True, "artifact": {**ARTIFACT, "artifactId": "a2"}},
+    ),
+    ("SendStreamingMessage", "2 artifactUpdate lastChunk", True),
+    ("SendStreamingMessage", "1 statusUpdate status state", "TASK_STATE_CANCELED"),
+    ("SendStreamingMessage", "4 statusUpdate status timestamp", "2026-01-02T03:04:05.677Z"),
+    ("SendStreamingMessage", "request message taskId", "t2"),
     ("CreateTaskPushNotificationConfig", "request url", GONE),
     ("CreateTaskPushNotificationConfig", "request authentication scheme", GONE),
     ("CreateTaskPushNotificationConfig", "0 id", GONE),

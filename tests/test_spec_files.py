@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -80,16 +81,16 @@ def test_every_part_of_the_format_is_read(folder: Path):
     (spec,) = load([folder]).specs
     assert (spec.name, spec.mode, spec.source) == ("researcher/v1", Mode.ENFORCE, "specs/a.yaml")
     assert spec.request.parts[0].required
-    assert spec.inactive == ("deadline", "task", "resource", "cost")
+    assert spec.inactive == ("cost",)
 
 
 def test_specs_are_described_for_people(folder: Path):
     """The edge and the mode, then what is kept and what is only declared."""
-    write(folder, a_yaml=GOOD, b_yaml="spec: b/v1\nmatch: {}\nmode: observe\ndeadline: 1s\n")
+    write(folder, a_yaml=GOOD, b_yaml="spec: b/v1\nmatch: {}\nmode: observe\ncost: {}\n")
     assert SpecSource([folder]).describe() == [
         "spec        writer/v1  * -> writer *, mode of the route",
         "spec        b/v1  * -> * *, observe",
-        "              not active in this version: deadline (1 s)",
+        "              not active in this version: cost",
     ]
 
 
@@ -101,11 +102,13 @@ def test_everything_that_a_spec_declares_is_described(folder: Path):
         "              request: schema, 1 part, 1 rule",
         "              response: schema, 1 rule",
         "              errors: INVALID_ARGUMENT, NOT_FOUND",
+        "              deadline: 30 s",
+        "              task: machine a2a",
+        "              resource: researcher/v1 at $.account.id, written by billing",
         "              verifiers: 2 of grounding, arithmetic within 2 s, observe",
         "              idempotency: $.message.messageId for 86400 s, replay",
         "              consistency: available",
-        "              not active in this version: deadline (30 s), task (machine a2a), resource ($.account.id), "
-        "cost (estimate $0.02)",
+        "              not active in this version: cost (estimate $0.02)",
     ]
 
 
@@ -702,3 +705,14 @@ async def test_watching_ends_when_it_is_told_to(folder: Path):
     stop.set()
     await asyncio.wait_for(waiting, 2)
     assert [item async for item in changes(frozenset(), stop)] == []
+
+
+@pytest.mark.parametrize("page", ["tasks.md", "consistency.md"])
+def test_the_specs_that_a_page_shows_load(folder: Path, page: str):
+    """Whoever copies one has a spec that works, with nothing in it that is not served."""
+    text = (Path(__file__).parent.parent / "docs" / page).read_text(encoding="utf-8")
+    shown = re.findall(r"```yaml\n(spec:.*?)```", text, flags=re.DOTALL)
+    write(folder, **{f"spec{number}_yaml": each for number, each in enumerate(shown)})
+    specs = load([folder]).specs
+    assert len(specs) == len(shown) == 2
+    assert {spec.inactive for spec in specs} == {()}

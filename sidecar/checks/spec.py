@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Literal
 
-from sidecar.engine.exchange import Exchange, Origin, Status
+from sidecar.engine.exchange import Answer, Exchange, Origin
 from sidecar.engine.finding import Finding, Severity
 from sidecar.engine.message import JSON, Direction, Message
 from sidecar.engine.specs import (
@@ -59,9 +59,9 @@ class SpecCheck:
             return unreadable(exchange, spec, message.direction)
         return judged(exchange, spec, terms, message)
 
-    def on_end(self, exchange: Exchange, status: Status) -> Sequence[Finding] | None:
-        """Whether the callee may answer with this code. The answer has been given, so nothing can refuse it."""
-        spec = exchange.spec
+    def on_answer(self, exchange: Exchange, answer: Answer) -> Sequence[Finding] | None:
+        """Whether the callee may answer with this code. What the transport makes up is not its word."""
+        spec, status = exchange.spec, answer.status
         if spec is None or spec.errors is None or status.origin is not Origin.UPSTREAM:
             return None
         return None if status.code in ALWAYS_ALLOWED or status.code in spec.errors else [undeclared(spec, status.code)]
@@ -83,9 +83,9 @@ def undeclared(spec: Spec, code: str) -> Finding:
     """An error that callers were not told to expect."""
     allowed = ", ".join(["OK", *sorted(spec.errors or ())])
     sentence = f"{spec.name}: the callee answered {code}; its spec allows {allowed}"
-    evidence = {"keyword": "errors", "code": code}
+    evidence, reason = {"keyword": "errors", "code": code}, Reason.RESPONSE_SPEC_VIOLATION
     return Finding(
-        SpecCheck.name, "response.errors", Severity.ERROR, sentence, None, spec.mode, spec.name, evidence=evidence
+        SpecCheck.name, "response.errors", Severity.ERROR, sentence, reason, spec.mode, spec.name, evidence=evidence
     )
 
 

@@ -1,4 +1,4 @@
-"""What calls are measured by, beside their specs: verifiers, quarantine, loops and budgets."""
+"""What calls are measured by, beside their specs: verifiers, quarantine, loops, tasks and budgets."""
 
 from __future__ import annotations
 
@@ -83,6 +83,13 @@ class Idempotency(Section):
     """Largest answer that is kept to be given again. A larger one counts as done, and its duplicates are told so."""
     wait_s: Annotated[float, seconds("0s", "1h")] = Field(default=30.0, alias="wait")
     """Seconds that a duplicate waits for the first answer, at most; its own deadline may be nearer."""
+
+
+class Tasks(Section):
+    """When work has come to a stop without an end."""
+
+    stuck_after_s: Annotated[float, seconds("1s", "30d")] = Field(default=600.0, alias="stuck_after")
+    """Seconds without progress after which an open task counts as stuck."""
 
 
 class Budget(Section):

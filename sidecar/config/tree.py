@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from sidecar.config.checks import Budget, Idempotency, Loops, Quarantine, Verifier
+from sidecar.config.checks import Budget, Idempotency, Loops, Quarantine, Tasks, Verifier
 from sidecar.config.clashes import BadValues, Clash, refuse_repeated, repeated
 from sidecar.config.describe import described
 from sidecar.config.descriptor import Descriptor, read_descriptor
@@ -68,6 +68,8 @@ class Config(Section):
     """What is kept of calls that must not run twice."""
     loops: Annotated[Loops | None, BeforeValidator(absent_if_false)] = Loops()
     """When work is going round in circles; `false` turns it off."""
+    tasks: Tasks = Tasks()
+    """When a task counts as stuck."""
     budgets: Annotated[tuple[Budget, ...], entries()] = ()
     """Money that may be spent."""
     pressure: Pressure = Pressure()

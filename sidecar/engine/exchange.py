@@ -95,9 +95,11 @@ class Arrival:
 
 
 class Origin(StrEnum):
-    """Who made a status: the callee, we ourselves, or the caller by going away."""
+    """Who made a status: the callee, the transport to it, we ourselves, or the caller by going away."""
 
     UPSTREAM = "upstream"
+    TRANSPORT = "transport"
+    """No status came from the callee: its connection broke, or what it sent was no gRPC."""
     SIDECAR = "sidecar"
     DOWNSTREAM = "downstream"
 
@@ -119,8 +121,11 @@ class Answer:
     status: Status
     headers: Metadata = ()
     trailers: Metadata = ()
-    is_made_up: bool = False
-    """The callee never said it: its connection broke or its answer could not be read, and the transport says so."""
+
+    @property
+    def is_made_up(self) -> bool:
+        """The callee never said it: its connection broke or its answer could not be read."""
+        return self.status.origin is Origin.TRANSPORT
 
 
 @dataclass(slots=True)
@@ -167,6 +172,8 @@ class Exchange:
     """Whether a check found that this call was sent before. Reporters count it once, at its end."""
     dispatched_ns: int | None = None
     """Clock.monotonic_ns when the callee was called; None while it cannot have seen anything."""
+    given_deadline_ns: int | None = None
+    """Clock.monotonic_ns by which we told the callee to be done, where the call carried no deadline of its own."""
     hints: list[str] = field(default_factory=list)
     """What the caller is told beside its answer, in trailers: `loop; remaining=1`."""
     is_awaited: IsAwaited | None = None

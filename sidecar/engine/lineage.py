@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sidecar.engine import w3c
@@ -257,6 +257,8 @@ class LineageKeeper:
             inherited = Inheritance(join.source, (callee,), continued(cause.lineage) if cause else None, join.links)
         if cause is not None:
             self._charge(cause.lineage, inherited)
+            # Who waited for an ended call waits no more: what its agent does now is bounded by nobody's deadline.
+            inherited.deadline_ns = cause.lineage.deadline_ns if cause.is_open else None
         if entries_in(arrival.metadata):
             # Entries come from sidecars only, so one that our agent sends is made up or taken from another call.
             inherited.rejected = Rejected.FORGED
@@ -276,7 +278,6 @@ class LineageKeeper:
         inherited.conversation = above.conversation
         inherited.hops = min(above.hops + 1, HOPS_MAX)
         inherited.remainder_micro_usd = above.remainder_micro_usd
-        inherited.deadline_ns = above.deadline_ns
 
     def _deadline_ns(self, arrival: Arrival, above_ns: int | None) -> int | None:
         """The nearer of the call's own deadline and that of the work above it."""
@@ -310,7 +311,10 @@ class LineageKeeper:
         memo = self._memos.get(exchange.lineage.span_id)
         names = memo.names if memo else Names()
         candidates, now_ns = self._of(exchange.callee), self._clock.monotonic_ns()
-        candidates.opened(exchange.lineage, names, now_ns)
+        lineage = exchange.lineage
+        if exchange.given_deadline_ns is not None:
+            lineage = replace(lineage, deadline_ns=exchange.given_deadline_ns)
+        candidates.opened(lineage, names, now_ns)
         if exchange.names != names:
             candidates.saw(exchange.lineage.span_id, exchange.names, now_ns)
 

@@ -130,13 +130,16 @@ class Engine:
     def timeout_s(self, exchange: Exchange, default_s: float | None) -> float | None:
         """Seconds to give to a call that carries no deadline; None where it stays without one.
 
-        Never in observe. What the work above still has bounds it, so a chain of calls cannot outlast its root.
+        Never in observe. What the work above still has bounds it, so a chain of calls cannot outlast its root; and what
+        is given here bounds the calls that this one causes. To be asked before `stamp`.
         """
         given_s = deadline_of(exchange, default_s)
-        deadline_ns = exchange.lineage.deadline_ns
-        if given_s is None or deadline_ns is None:
-            return given_s
-        return min(given_s, (deadline_ns - self._clock.monotonic_ns()) / 1e9)
+        if given_s is None:
+            return None
+        now_ns, above_ns = self._clock.monotonic_ns(), exchange.lineage.deadline_ns
+        given_ns = now_ns + int(given_s * 1e9)
+        exchange.given_deadline_ns = given_ns if above_ns is None else min(given_ns, above_ns)
+        return (exchange.given_deadline_ns - now_ns) / 1e9
 
     async def end(self, exchange: Exchange, status: Status) -> Outcome:
         """The status is known and nothing more will pass."""

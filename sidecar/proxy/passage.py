@@ -27,7 +27,7 @@ from sidecar.proxy.deadline import relayed
 from sidecar.proxy.detached import Detached, Nobody
 from sidecar.proxy.metadata import carried
 from sidecar.proxy.room import Room
-from sidecar.proxy.status import CODES, is_made_up, local_reply, replay_trailers
+from sidecar.proxy.status import CODES, local_reply, replay_trailers, upstream_status
 from sidecar.proxy.upstream import Connection, Upstream
 
 log = logging.getLogger(__name__)
@@ -256,7 +256,7 @@ class Passage:
         """The callee's own status: data, passed on as it is."""
         if self._connection is not None:
             self._way.upstream.inspect(self._connection, error)
-        status = Status(error.code().name, error.details() or "")
+        status = upstream_status(error.code(), error.details() or "", error.trailing_metadata())
         try:
             trailers = await self._answered(status, error.initial_metadata(), error.trailing_metadata())
         except Refused:
@@ -269,7 +269,7 @@ class Passage:
     async def _answered(self, status: Status, headers: Any, trailers: Any) -> tuple[Any, ...]:
         """The trailers for the caller, once the engine has heard of the answer. Raises Refused."""
         is_guarded_there = any(key == GUARDED_KEY for key, _ in trailers or ())
-        answer = Answer(status, carried(headers), carried(trailers), is_made_up(status, trailers))
+        answer = Answer(status, carried(headers), carried(trailers))
         decision = await self._way.engine.answered(self.exchange, answer, is_guarded_there=is_guarded_there)
         if not isinstance(decision, Forward):
             raise Refused

@@ -11,7 +11,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from sidecar.engine.exchange import Exchange, Status
+from sidecar.engine.exchange import Exchange, Origin, Status
 from sidecar.engine.finding import Reject
 from sidecar.errors import REPLIES, REPLY_TRAILER, Retry
 
@@ -29,7 +29,14 @@ REPLAYED = "REPLAYED"
 RETRY_DELAY_S = 0.5
 """Middle of the delay told in RetryInfo where nobody knows a better one."""
 
+NO_STATUS = "No status received"
+"""What grpc says of trailers without a status: the only such case in which there are trailers."""
+
 TRANSPORT_MARKS = (
+    NO_STATUS,
+    "Socket closed",
+    "Cancelling all calls",
+    "GOAWAY received",
     "Received RST_STREAM with error code",
     "Received http2 header with status",
     "Received message larger than max",
@@ -41,6 +48,16 @@ TRANSPORT_MARKS = (
 """Words of grpc's own, where a call ended without a status of the callee's."""
 
 CODES = {code.name: code for code in grpc.StatusCode}
+
+
+def upstream_status(code: grpc.StatusCode, details: str, trailers: object) -> Status:
+    """How a call ended upstream, and whether the callee said so or the transport made it up.
+
+    A callee that uses these very words and sends no trailers is taken for a broken one: grpc tells it in no other way.
+    """
+    is_bare = not trailers or details.startswith(NO_STATUS)
+    is_made_up = is_bare and any(mark in details for mark in TRANSPORT_MARKS)
+    return Status(code.name, details, Origin.TRANSPORT if is_made_up else Origin.UPSTREAM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +82,6 @@ def local_reply(exchange: Exchange, reject: Reject) -> LocalReply:
     trailers = ((REPLY_TRAILER, reject.reason.value), (DETAILS_TRAILER, status.SerializeToString()))
     pushback = ((PUSHBACK_TRAILER, f"{delay_ms}"),) if delay_ms is not None else ()
     return LocalReply(code, message, (*trailers, *pushback))
-
-
-def is_made_up(status: Status, trailers: object) -> bool:
-    """Whether grpc made the status up, because the stream broke or what came could not be read.
-
-    A callee that uses these very words and sends no trailers is taken for a broken one, which only makes us doubt it.
-    """
-    return status.code != "OK" and not trailers and any(mark in status.message for mark in TRANSPORT_MARKS)
 
 
 def replay_trailers() -> tuple[tuple[str, str], ...]:

@@ -26,6 +26,14 @@ def kept(spec: Spec) -> Iterator[tuple[str, str]]:
     yield "response", terms(spec.response)
     if spec.errors is not None:
         yield "errors", ", ".join(sorted(spec.errors)) or "none"
+    if spec.stream is not None:
+        yield "stream", spec.stream
+    if spec.deadline_s is not None:
+        yield "deadline", deadline(spec)
+    if spec.task is not None:
+        yield "task", task(spec)
+    if spec.resource is not None:
+        yield "resource", resource(spec)
     if spec.panel is not None:
         yield "verifiers", panel(spec.panel)
     if spec.idempotency is not None:
@@ -68,7 +76,12 @@ def task(spec: Spec) -> str:
 
 
 def resource(spec: Spec) -> str:
-    return spec.resource.key.text if spec.resource else ""
+    """`account at $.account.id, written by billing`."""
+    terms = spec.resource
+    if terms is None:
+        return ""
+    who = f", written by {terms.owner or 'anyone'}" if terms.writes else ", read"
+    return f"{terms.name or spec.name} at {terms.key.text}{who}"
 
 
 def cost(spec: Spec) -> str:
@@ -76,6 +89,4 @@ def cost(spec: Spec) -> str:
     return "" if estimate is None else f"estimate ${estimate / 1e6:.6g}"
 
 
-SHOWN: Mapping[str, Callable[[Spec], str]] = MappingProxyType(
-    {each.__name__: each for each in (deadline, task, resource, cost)}
-)
+SHOWN: Mapping[str, Callable[[Spec], str]] = MappingProxyType({each.__name__: each for each in (cost,)})

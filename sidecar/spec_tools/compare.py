@@ -46,7 +46,7 @@ VERDICTS: Mapping[tuple[Direction, Effect], Verdict] = {
     (Direction.RESPONSE, Effect.UNKNOWN): Verdict.UNKNOWN,
 }
 
-NOT_COMPARED = ("idempotency", "task", "resource", "cost", "consistency", "verifiers")
+NOT_COMPARED = ("stream", "idempotency", "task", "resource", "cost", "consistency", "verifiers")
 """Blocks of a spec whose every change is for a person to judge."""
 
 COMPARED = ("spec", "match", "mode", "request", "response", "errors", "deadline")

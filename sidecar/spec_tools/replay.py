@@ -1,7 +1,8 @@
-"""Replay: recorded exchanges held to specs by the very check that runs in the proxy.
+"""Replay: recorded exchanges held to specs by the very checks that run in the proxy.
 
-Nothing is decided here: each message goes through `SpecCheck` as it would on the wire, requests before responses. A
+Nothing is decided here: each message goes through the checks as it would on the wire, requests before responses. A
 finding that asks for a refusal counts, whatever its spec's mode: the question is what would be refused if it enforced.
+Where a recording ends its exchange need not have ended, so nothing is said of ends.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from sidecar.checks.spec import SpecCheck
+from sidecar.checks.stream import StreamCheck
 from sidecar.engine.exchange import Arrival, Exchange, Route, Side
 from sidecar.engine.finding import Finding
 from sidecar.engine.lineage import JoinSource, Lineage
@@ -112,12 +114,12 @@ def payload_of(document: JSON) -> bytes:
 
 
 def refusals(recorded: Recorded, exchange: Exchange) -> Iterator[Refused]:
-    check = SpecCheck()
+    checks = (SpecCheck(), StreamCheck(answers_once=lambda _: False))
     for direction in _DIRECTIONS:
         for sequence, document in enumerate(recorded.messages(direction)):
             message = Message(direction, sequence, payload_of(document), _Given(document))
             if direction is Direction.REQUEST:
                 exchange.last_request = message
-            for finding in check.on_message(exchange, message) or ():
+            for finding in (found for check in checks for found in check.on_message(exchange, message) or ()):
                 if finding.reason is not None:
                     yield Refused(recorded.where, direction, sequence, finding)

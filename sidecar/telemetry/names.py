@@ -110,7 +110,9 @@ SIDE = _attribute("sidecar.side", "string", "sidecar", "`inbound`: our agent is 
 MODE = _attribute("sidecar.mode", "string", "sidecar", "`observe` or `enforce`, of the route.")
 DECISION = _attribute("sidecar.decision", "string", "sidecar", "`forward`, `reject` or `replay`.")
 REASON = _attribute("sidecar.reason", "string", "sidecar", "Why it was rejected (ErrorInfo.reason).")
-ORIGIN = _attribute("sidecar.origin", "string", "sidecar", "Who made the status: upstream, sidecar or downstream.")
+ORIGIN = _attribute(
+    "sidecar.origin", "string", "sidecar", "Who made the status: upstream, transport, sidecar or downstream."
+)
 SPEC = _attribute("sidecar.spec", "string", "sidecar", "The contract in force for this edge.")
 LINEAGE_SOURCE = _attribute("sidecar.lineage.source", "string", "sidecar", "How the call was joined to its cause.")
 HOPS = _attribute("sidecar.hops", "int", "sidecar", "Calls between the root and this one.")
@@ -159,10 +161,10 @@ LABELS = {
     "budget": "name of the budget",
     "event": "a fixed word for what happened to a budget",
     "state": "state of a task",
-    "from": "state before",
-    "to": "state after",
+    "from": "state before; `_none` where the task was not seen yet, `_other` for one that its machine does not know",
+    "to": "state after; `_other` for one that its machine does not know",
     "legal": "true or false",
-    "resource": "name of the resource type",
+    "resource": "name of the resource in its specs, else the spec's own",
     "store": "memory, sqlite or redis",
     "operation": "verb of the store",
     "spec": "name of the spec",
@@ -356,19 +358,35 @@ RETRY_ORIGINS = _counter(
     "Calls sent again, by where that came from and whether the deadline of the call before had just passed.",
     "sum by (callee, origin) (increase(sidecar_retry_origins_total[1h]))",
 )
-TASKS = _gauge("tasks", "callee state", "Tasks by observed state.", "sum by (state) (sidecar_tasks)")
-STUCK_TASKS = _gauge("stuck_tasks", "callee", "Tasks without progress.", "sidecar_stuck_tasks > 0")
+TASKS = _gauge(
+    "tasks",
+    "callee state",
+    "Tasks seen within a week, by the state they were last seen in.",
+    "max by (callee, state) (sidecar_tasks)",
+)
+STUCK_TASKS = _gauge(
+    "stuck_tasks",
+    "callee",
+    "Open tasks without progress for longer than `tasks.stuck_after`.",
+    "max by (callee) (sidecar_stuck_tasks) > 0",
+)
 TASK_TRANSITIONS = _counter(
     "task_transitions_total",
     "callee from to legal",
-    "Changes of task state.",
+    "Tasks seen in another state than before; from `_none` where they are seen for the first time.",
     'sum by (callee) (rate(sidecar_task_transitions_total{legal="false"}[1h]))',
 )
 STALE_READS = _counter(
-    "stale_reads_total", "resource", "Reads older than a known write.", "rate(sidecar_stale_reads_total[1h])"
+    "stale_reads_total",
+    "resource",
+    "Reads older than what their agent had seen or written.",
+    "rate(sidecar_stale_reads_total[1h])",
 )
 LOST_UPDATES = _counter(
-    "lost_updates_total", "resource", "Writes that would undo an unseen one.", "rate(sidecar_lost_updates_total[1h])"
+    "lost_updates_total",
+    "resource",
+    "Writes based on a version that had been overwritten.",
+    "rate(sidecar_lost_updates_total[1h])",
 )
 RETRIES = _counter(
     "retries_total", "caller callee", "Calls sent again.", "sum by (caller, callee) (rate(sidecar_retries_total[5m]))"

@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.checks.idempotency.duplicate import Origin as RetryOrigin
 from sidecar.checks.idempotency.duplicate import Outcome
-from sidecar.engine.exchange import Exchange, Mode, Status
+from sidecar.engine.exchange import Exchange, Mode, Origin, Status
 from sidecar.engine.finding import Finding, Reject, Replay, Severity
 from sidecar.engine.message import Direction, Message
 from sidecar.engine.recording import Recording
@@ -80,7 +80,7 @@ async def test_a_status_that_the_transport_made_up_is_outcome_unknown(clock: Hel
     sidecar = Sidecar(clock)
     call = await sidecar.begin()
     await call.request(ORDER)
-    await call.run(status=Status("INTERNAL", "Received RST_STREAM"), is_made_up=True)
+    await call.run(status=Status("INTERNAL", "Received RST_STREAM", Origin.TRANSPORT))
     assert reason(await sidecar.run(ORDER)) is Reason.OUTCOME_UNKNOWN
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.checks.spec import SpecCheck
 from sidecar.engine import policy
-from sidecar.engine.exchange import Arrival, Exchange, Mode, Origin, Route, Side, Status
+from sidecar.engine.exchange import Answer, Arrival, Exchange, Mode, Origin, Route, Side, Status
 from sidecar.engine.finding import Finding, Forward, Reject, Severity
 from sidecar.engine.lineage import LineageKeeper
 from sidecar.engine.message import NO_NAMES, Direction, Message, Names
@@ -394,24 +394,44 @@ async def test_rules_see_the_place_of_a_message_in_its_stream():
         ("UNKNOWN", Origin.UPSTREAM, True),
         ("CANCELLED", Origin.UPSTREAM, True),
         ("DEADLINE_EXCEEDED", Origin.UPSTREAM, False),
-        ("CANCELLED", Origin.DOWNSTREAM, False),
-        ("DEADLINE_EXCEEDED", Origin.DOWNSTREAM, False),
-        ("UNAVAILABLE", Origin.SIDECAR, False),
+        ("UNAVAILABLE", Origin.UPSTREAM, True),
+        ("UNAVAILABLE", Origin.TRANSPORT, False),
+        ("INTERNAL", Origin.TRANSPORT, False),
     ],
 )
-async def test_an_error_that_was_not_declared_is_a_finding(code: str, origin: Origin, is_found: bool):
-    """The callee's own codes only, and after the fact: the caller has its answer."""
+async def test_an_error_that_was_not_declared_is_refused(code: str, origin: Origin, is_found: bool):
+    """The callee's own codes only: what grpc makes of a broken connection is nobody's answer."""
     running, exchange = await exchange_with(spec(errors=["NOT_FOUND", "INVALID_ARGUMENT"]))
-    await running.end(exchange, Status(code, "", origin))
-    expected = f"researcher/v1: the callee answered {code}; its spec allows OK, INVALID_ARGUMENT, NOT_FOUND"
-    assert [(finding.rule, finding.severity, finding.reason, finding.message) for finding in exchange.findings] == (
-        [("response.errors", Severity.ERROR, None, expected)] if is_found else []
+    decision = await running.answered(exchange, Answer(Status(code, "", origin)))
+    assert isinstance(decision, Reject) is is_found
+    reason, expected = (
+        Reason.RESPONSE_SPEC_VIOLATION,
+        f"researcher/v1: the callee answered {code}; its spec allows OK, INVALID_ARGUMENT, NOT_FOUND",
     )
+    assert [(finding.rule, finding.severity, finding.reason, finding.message) for finding in exchange.findings] == (
+        [("response.errors", Severity.ERROR, reason, expected)] if is_found else []
+    )
+
+
+@pytest.mark.parametrize(("route", "said"), [(Mode.ENFORCE, "observe"), (Mode.OBSERVE, "enforce")])
+async def test_an_undeclared_error_passes_where_anything_observes(route: Mode, said: str):
+    """The finding is made and the caller hears the callee's own word."""
+    running, exchange = await exchange_with(spec(mode=said, errors=[]), route)
+    assert isinstance(await running.answered(exchange, Answer(Status("UNKNOWN"))), Forward)
+    assert [finding.rule for finding in exchange.findings] == ["response.errors"]
+
+
+@pytest.mark.parametrize("origin", Origin)
+async def test_the_end_of_an_exchange_adds_nothing_to_the_error_contract(origin: Origin):
+    """A caller that left, a refusal of ours: nobody answered, so there is no answer to judge."""
+    running, exchange = await exchange_with(spec(errors=[]))
+    await running.end(exchange, Status("CANCELLED", "", origin))
+    assert exchange.findings == []
 
 
 async def test_without_an_error_contract_every_code_is_allowed():
     """An empty list allows none."""
     for declared, count in ((None, 0), ([], 1)):
         running, exchange = await exchange_with(spec(**({} if declared is None else {"errors": declared})))
-        await running.end(exchange, Status("UNKNOWN"))
+        await running.answered(exchange, Answer(Status("UNKNOWN")))
         assert len(exchange.findings) == count

@@ -10,6 +10,7 @@ import pytest
 
 from sidecar.engine.exchange import FINDINGS_KEPT, Answer, Arrival, Exchange, Mode, Outcome, Route, Side, Status
 from sidecar.engine.finding import Action, Finding, Forward, Reject, Severity
+from sidecar.engine.json_codec import JSON_CODEC
 from sidecar.engine.lineage import LineageKeeper
 from sidecar.engine.message import Direction, Message
 from sidecar.engine.pipeline import Engine
@@ -394,3 +395,30 @@ def test_a_check_that_would_never_be_asked_is_refused_at_startup(check: Any, sai
     """A silent check is a promise not kept."""
     with pytest.raises(TypeError, match=said):
         engine(check)
+
+
+async def test_what_is_given_to_a_call_bounds_what_it_causes():
+    """The root set no deadline; the sidecar gave it one, and that is what is left for the work below."""
+    clock = ManualClock()
+    running = engine(clock=clock)
+    above = await running.start(arrival())
+    assert running.timeout_s(above, 5.0) == 5.0
+    running.stamp(above)
+    clock.advance(2)
+    assert running.timeout_s(await running.start(outbound()), 30.0) == 3.0
+
+
+async def test_the_deadline_of_a_call_that_was_answered_bounds_nothing_any_more():
+    """An agent that goes on with a task in the background is waited for by nobody."""
+    clock = ManualClock()
+    running = engine(clock=clock)
+    above = await running.start(replace(arrival(), remaining_s=5.0))
+    running.stamp(above)
+    await running.message(
+        above, Message(Direction.RESPONSE, 0, b'{"id": "t", "status": {"state": "working"}}', JSON_CODEC)
+    )
+    await running.end(above, Status("OK"))
+    clock.advance(10)
+    below = await running.start(outbound())
+    assert below.lineage.source.value == "sole_inflight"
+    assert running.timeout_s(below, 30.0) == 30.0

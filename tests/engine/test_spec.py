@@ -250,9 +250,9 @@ def test_parts_know_their_rule():
 def test_what_is_not_served_yet_is_named():
     """A promise that nobody checks must be visible to whoever made it."""
     spec = compiled(
-        request={"rules": []}, deadline="1s", verifiers={"require": ["a"]}, errors=[], consistency="available"
+        request={"rules": []}, deadline="1s", verifiers={"require": ["a"]}, errors=[], cost={}, consistency="available"
     )
-    assert spec.inactive == ("deadline",)
+    assert spec.inactive == ("cost",)
     assert compiled(request={"schema": True}).inactive == ()
 
 

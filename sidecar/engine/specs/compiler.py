@@ -21,7 +21,7 @@ from sidecar.engine.specs.schema import Schema
 from sidecar.engine.specs.sentences import shown
 from sidecar.engine.specs.spec import Match, Part, Spec, Terms
 
-NOT_SERVED = ("deadline", "task", "resource", "cost")
+NOT_SERVED = ("cost",)
 """Parts of a spec that are read and validated and do nothing yet."""
 
 
@@ -36,6 +36,7 @@ def compile_spec(data: Mapping[str, Any], *, source: str = "", base_uri: str, fe
         request=compiler.terms(Direction.REQUEST, data.get("request", {})),
         response=compiler.terms(Direction.RESPONSE, data.get("response", {})),
         errors=frozenset(data["errors"]) if "errors" in data else None,
+        stream=data.get("stream"),
         **declared(data, Declarer(flaws)),
         inactive=tuple(name for name in NOT_SERVED if name in data),
         source=source,

@@ -59,7 +59,7 @@ class Declarer:
 
     def resource(self, data: Data) -> ResourceTerms | None:
         said = self._given(data, "resource", {"key": Path, "version": Path})
-        return ResourceTerms(**said, **picked(data, "writes", "owner")) if "key" in said else None
+        return ResourceTerms(**said, **picked(data, "name", "writes", "owner")) if "key" in said else None
 
     def cost(self, data: Data) -> CostTerms:
         said = self._given(data, "cost", dict.fromkeys(("model", "input_tokens", "output_tokens"), Path))

@@ -38,6 +38,12 @@ class Machine:
             return after in self.initial
         return after in self.transitions and (after == before or after in self.transitions.get(before, frozenset()))
 
+    def before(self, after: str) -> frozenset[str]:
+        """The states after which a task may be seen in `after`, itself not among them."""
+        return frozenset(
+            state for state, following in self.transitions.items() if after in following and state != after
+        )
+
 
 A2A_TERMINAL = frozenset({"TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_CANCELED", "TASK_STATE_REJECTED"})
 A2A_INTERRUPTED = frozenset({"TASK_STATE_INPUT_REQUIRED", "TASK_STATE_AUTH_REQUIRED"})

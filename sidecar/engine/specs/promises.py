@@ -14,6 +14,7 @@ Duplicates = Literal["replay", "reject", "observe"]
 Consistency = Literal["available", "consistent"]
 When = Literal["inline", "after"]
 OnFail = Literal["report", "quarantine"]
+Stream = Literal["a2a"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class ResourceTerms:
 
     key: Path
     version: Path | None = None
+    name: str = ""
+    """What kind of resource it is; specs that say the same name speak of the same one. Empty: the spec's own name."""
     writes: bool = False
     owner: str | None = None
     """The one agent that may write. None: any may."""

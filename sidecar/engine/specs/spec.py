@@ -15,6 +15,7 @@ from sidecar.engine.specs.promises import (
     PanelTerms,
     ReadTerms,
     ResourceTerms,
+    Stream,
     TaskTerms,
 )
 from sidecar.engine.specs.rules import Rules
@@ -84,6 +85,8 @@ class Spec:
     response: Terms = Terms()
     errors: frozenset[str] | None = None
     """Names of the gRPC codes beside OK that the callee may answer with. None allows all, an empty set none."""
+    stream: Stream | None = None
+    """The protocol by whose rules the messages of a stream follow each other. None: any order."""
     deadline_s: float | None = None
     """Seconds for a call that carries no deadline of its own."""
     idempotency: Idempotency | None = None

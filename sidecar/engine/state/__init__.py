@@ -11,6 +11,8 @@ from sidecar.engine.state.conversations import Conversations
 from sidecar.engine.state.pressure import Pressure
 from sidecar.engine.state.reach import Reach
 from sidecar.engine.state.store import Store
+from sidecar.engine.state.tasks import Tasks
+from sidecar.engine.state.versions import Versions
 from sidecar.engine.state.visits import Visits
 
-__all__ = ["Claims", "Conversations", "Pressure", "Reach", "Store", "Visits"]
+__all__ = ["Claims", "Conversations", "Pressure", "Reach", "Store", "Tasks", "Versions", "Visits"]

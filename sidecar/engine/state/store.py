@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from sidecar.engine.state.claims import Claims
 from sidecar.engine.state.conversations import Conversations
 from sidecar.engine.state.pressure import Pressure
+from sidecar.engine.state.tasks import Tasks
+from sidecar.engine.state.versions import Versions
 from sidecar.engine.state.visits import Visits
 
 
@@ -24,6 +26,8 @@ class Store:
     claims: Claims
     conversations: Conversations
     pressure: Pressure
+    tasks: Tasks
+    versions: Versions
     visits: Visits
     start: Callable[[], Awaitable[None]] = _nothing
     """Begin what the store does beside its verbs. Never fails for a store that is away: that is a normal event."""

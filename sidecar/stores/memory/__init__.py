@@ -10,9 +10,19 @@ from sidecar.engine.state import Store
 from sidecar.stores.memory.claims import MemoryClaims
 from sidecar.stores.memory.conversations import MemoryConversations
 from sidecar.stores.memory.pressure import MemoryPressure
+from sidecar.stores.memory.tasks import MemoryTasks
+from sidecar.stores.memory.versions import MemoryVersions
 from sidecar.stores.memory.visits import MemoryVisits
 
-__all__ = ["MemoryClaims", "MemoryConversations", "MemoryPressure", "MemoryVisits", "open_memory"]
+__all__ = [
+    "MemoryClaims",
+    "MemoryConversations",
+    "MemoryPressure",
+    "MemoryTasks",
+    "MemoryVersions",
+    "MemoryVisits",
+    "open_memory",
+]
 
 
 def open_memory(clock: Clock) -> Store:
@@ -22,5 +32,7 @@ def open_memory(clock: Clock) -> Store:
         claims=MemoryClaims(clock),
         conversations=MemoryConversations(),
         pressure=MemoryPressure(clock),
+        tasks=MemoryTasks(clock),
+        versions=MemoryVersions(clock),
         visits=MemoryVisits(clock),
     )

@@ -9,6 +9,8 @@ from sidecar.stores.redis.conversations import RedisConversations
 from sidecar.stores.redis.link import LinkTls, RedisLink
 from sidecar.stores.redis.pressure import RedisPressure
 from sidecar.stores.redis.script import Script
+from sidecar.stores.redis.tasks import RedisTasks
+from sidecar.stores.redis.versions import RedisVersions
 from sidecar.stores.redis.visits import RedisVisits
 
 __all__ = [
@@ -17,6 +19,8 @@ __all__ = [
     "RedisConversations",
     "RedisLink",
     "RedisPressure",
+    "RedisTasks",
+    "RedisVersions",
     "RedisVisits",
     "Script",
     "open_redis",
@@ -36,6 +40,8 @@ def redis_store(link: RedisLink) -> Store:
         claims=RedisClaims(link),
         conversations=RedisConversations(link),
         pressure=RedisPressure(link),
+        tasks=RedisTasks(link),
+        versions=RedisVersions(link),
         visits=RedisVisits(link),
         start=link.start,
         close=link.close,

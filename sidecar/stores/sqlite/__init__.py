@@ -10,9 +10,20 @@ from sidecar.stores.sqlite.claims import SqliteClaims
 from sidecar.stores.sqlite.conversations import SqliteConversations
 from sidecar.stores.sqlite.database import Database
 from sidecar.stores.sqlite.pressure import SqlitePressure
+from sidecar.stores.sqlite.tasks import SqliteTasks
+from sidecar.stores.sqlite.versions import SqliteVersions
 from sidecar.stores.sqlite.visits import SqliteVisits
 
-__all__ = ["Database", "SqliteClaims", "SqliteConversations", "SqlitePressure", "SqliteVisits", "open_sqlite"]
+__all__ = [
+    "Database",
+    "SqliteClaims",
+    "SqliteConversations",
+    "SqlitePressure",
+    "SqliteTasks",
+    "SqliteVersions",
+    "SqliteVisits",
+    "open_sqlite",
+]
 
 
 def open_sqlite(path: Path, clock: Clock) -> Store:
@@ -21,6 +32,8 @@ def open_sqlite(path: Path, clock: Clock) -> Store:
         SqliteClaims.SCHEMA,
         SqliteConversations.SCHEMA,
         SqlitePressure.SCHEMA,
+        SqliteTasks.SCHEMA,
+        SqliteVersions.SCHEMA,
         SqliteVisits.SCHEMA,
     ]
     database = Database(path, clock=clock, schema=schema)
@@ -29,6 +42,8 @@ def open_sqlite(path: Path, clock: Clock) -> Store:
         claims=SqliteClaims(database),
         conversations=SqliteConversations(database),
         pressure=SqlitePressure(database),
+        tasks=SqliteTasks(database),
+        versions=SqliteVersions(database),
         visits=SqliteVisits(database),
         close=database.close,
     )
