@@ -8,7 +8,8 @@ on time by asking one clock. A store that does not answer raises StoreUnavailabl
 
 from sidecar.engine.state.claims import Claims
 from sidecar.engine.state.conversations import Conversations
+from sidecar.engine.state.ledger import Ledger
 from sidecar.engine.state.reach import Reach
 from sidecar.engine.state.store import Store
 
-__all__ = ["Claims", "Conversations", "Reach", "Store"]
+__all__ = ["Claims", "Conversations", "Ledger", "Reach", "Store"]

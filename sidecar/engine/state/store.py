@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 from sidecar.engine.state.claims import Claims
 from sidecar.engine.state.conversations import Conversations
+from sidecar.engine.state.ledger import Ledger
 
 
 async def _nothing() -> None:
     """A store in memory has nothing to open and nothing to close."""
+
+
+def _never(call: Callable[[], None]) -> None:
+    """A store in this process is never away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +26,10 @@ class Store:
     """`memory`, `sqlite` or `redis`, for labels."""
     conversations: Conversations
     claims: Claims
+    ledger: Ledger
     start: Callable[[], Awaitable[None]] = _nothing
     """Begin what the store does beside its verbs. Never fails for a store that is away: that is a normal event."""
     close: Callable[[], Awaitable[None]] = _nothing
     """Let go of files and connections. Verbs after it raise StoreUnavailable."""
+    on_return: Callable[[Callable[[], None]], None] = _never
+    """Have something called whenever the store is back, before any verb is asked."""

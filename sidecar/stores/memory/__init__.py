@@ -9,10 +9,16 @@ from sidecar.engine.ports import Clock
 from sidecar.engine.state import Store
 from sidecar.stores.memory.claims import MemoryClaims
 from sidecar.stores.memory.conversations import MemoryConversations
+from sidecar.stores.memory.ledger import MemoryLedger
 
-__all__ = ["MemoryClaims", "MemoryConversations", "open_memory"]
+__all__ = ["MemoryClaims", "MemoryConversations", "MemoryLedger", "open_memory"]
 
 
 def open_memory(clock: Clock) -> Store:
     """A store of this process alone."""
-    return Store(kind="memory", conversations=MemoryConversations(), claims=MemoryClaims(clock))
+    return Store(
+        kind="memory",
+        conversations=MemoryConversations(),
+        claims=MemoryClaims(clock),
+        ledger=MemoryLedger(clock),
+    )

@@ -6,10 +6,20 @@ from sidecar.engine.ports import StoreReporter
 from sidecar.engine.state import Store
 from sidecar.stores.redis.claims import RedisClaims
 from sidecar.stores.redis.conversations import RedisConversations
+from sidecar.stores.redis.ledger import RedisLedger
 from sidecar.stores.redis.link import LinkTls, RedisLink
 from sidecar.stores.redis.script import Script
 
-__all__ = ["LinkTls", "RedisClaims", "RedisConversations", "RedisLink", "Script", "open_redis", "redis_store"]
+__all__ = [
+    "LinkTls",
+    "RedisClaims",
+    "RedisConversations",
+    "RedisLedger",
+    "RedisLink",
+    "Script",
+    "open_redis",
+    "redis_store",
+]
 
 
 def open_redis(url: str, reporter: StoreReporter | None = None, tls: LinkTls | None = None) -> Store:
@@ -23,6 +33,8 @@ def redis_store(link: RedisLink) -> Store:
         kind="redis",
         conversations=RedisConversations(link),
         claims=RedisClaims(link),
+        ledger=RedisLedger(link),
         start=link.start,
         close=link.close,
+        on_return=link.on_return.append,
     )

@@ -9,16 +9,19 @@ from sidecar.engine.state import Store
 from sidecar.stores.sqlite.claims import SqliteClaims
 from sidecar.stores.sqlite.conversations import SqliteConversations
 from sidecar.stores.sqlite.database import Database
+from sidecar.stores.sqlite.ledger import SqliteLedger
 
-__all__ = ["Database", "SqliteClaims", "SqliteConversations", "open_sqlite"]
+__all__ = ["Database", "SqliteClaims", "SqliteConversations", "SqliteLedger", "open_sqlite"]
 
 
 def open_sqlite(path: Path, clock: Clock) -> Store:
     """Open or create the file. Raises ConfigError where that cannot be."""
-    database = Database(path, clock=clock, schema=[SqliteConversations.SCHEMA, SqliteClaims.SCHEMA])
+    schema = [SqliteConversations.SCHEMA, SqliteClaims.SCHEMA, SqliteLedger.SCHEMA]
+    database = Database(path, clock=clock, schema=schema)
     return Store(
         kind="sqlite",
         conversations=SqliteConversations(database),
         claims=SqliteClaims(database),
+        ledger=SqliteLedger(database),
         close=database.close,
     )
