@@ -242,16 +242,16 @@ WORDS = st.sampled_from(
         "model",
         "id",
         "type",
+        "metadata",
+        "x",
         "gen_ai.usage.input_tokens",
         "gen_ai.usage.cost.amount",
         "input_tokens_details",
         "cached_tokens",
-        "metadata",
+        "gen_ai.response.id",
         "cache_read_input_tokens",
         "promptTokenCount",
         "candidatesTokenCount",
-        "gen_ai.response.id",
-        "x",
     ]
 )
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40) | st.just("9" * 13)
