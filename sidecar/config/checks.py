@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from sidecar.config.section import Section
 from sidecar.config.tls import UpstreamTls
-from sidecar.config.values import PlainName, UpstreamAddress
+from sidecar.config.values import PlainName, ReadableFile, UpstreamAddress
 from sidecar.engine.exchange import Mode
 from sidecar.units import MICRO_USD, BadValue, count, parse_usd, ratio, seconds, size
 
 Usd = Annotated[Decimal, BeforeValidator(parse_usd)]
+
+
+MODELS_MAX = 1_000
+
+
+def read_models(value: Any) -> Any:
+    """A mapping from names that a usage report can bear."""
+    allowed = f"a mapping of at most {MODELS_MAX} models' names, each of 1 to 128 characters"
+    if not isinstance(value, Mapping) or len(value) > MODELS_MAX:
+        raise BadValue(allowed)
+    if not all(isinstance(name, str) and 0 < len(name) <= 128 for name in value):
+        raise BadValue(allowed)
+    return value
 
 
 class Breaker(Section):
@@ -77,6 +91,31 @@ class Idempotency(Section):
     """Largest answer that is kept to be given again. A larger one counts as done, and its duplicates are told so."""
     wait_s: Annotated[float, seconds("0s", "1h")] = Field(default=30.0, alias="wait")
     """Seconds that a duplicate waits for the first answer, at most; its own deadline may be nearer."""
+
+
+PerMtok = Annotated[Decimal, BeforeValidator(parse_usd)]
+
+
+class ModelPrice(Section):
+    """What a model costs, where no list knows it or a contract says otherwise."""
+
+    input_usd_per_mtok: PerMtok
+    """US dollars per million input tokens."""
+    output_usd_per_mtok: PerMtok
+    """US dollars per million output tokens."""
+    cache_read_usd_per_mtok: PerMtok | None = None
+    """US dollars per million input tokens that are read from a cache. Left out: as any input."""
+    cache_write_usd_per_mtok: PerMtok | None = None
+    """US dollars per million input tokens that are written to one. Left out: as any input."""
+
+
+class Prices(Section):
+    """What models cost. Written at all, even as `{}`, usage is counted where no budget asks for it."""
+
+    file: ReadableFile | None = None
+    """A newer list as genai-prices publishes it; read again when it changes. Left out: the one that is installed."""
+    models: Annotated[dict[str, ModelPrice], BeforeValidator(read_models)] = Field(default_factory=dict)
+    """Prices of one's own, by the model's name as callees report it. They come before any list."""
 
 
 class Budget(Section):

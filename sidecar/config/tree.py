@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from sidecar.config.checks import Budget, Idempotency, Loops, Quarantine, Verifier
+from sidecar.config.checks import Budget, Idempotency, Loops, Prices, Quarantine, Verifier
 from sidecar.config.clashes import BadValues, Clash, refuse_repeated, repeated
 from sidecar.config.describe import described
 from sidecar.config.descriptor import Descriptor, read_descriptor
@@ -15,7 +15,7 @@ from sidecar.config.lineage import Join, LineageSettings
 from sidecar.config.reporting import Admin, Log, Metrics, Tracing
 from sidecar.config.route import Route, listen_clashes, place
 from sidecar.config.section import Section
-from sidecar.config.state_url import StateUrl, read_journal, read_store
+from sidecar.config.state_url import StateUrl, read_journal, read_spool, read_store
 from sidecar.config.tls import ClientTls
 from sidecar.config.values import AgentName, ExistingPath, absent_if_false, entries
 from sidecar.engine import exchange
@@ -69,6 +69,10 @@ class Config(Section):
     """What is kept of calls that must not run twice."""
     budgets: Annotated[tuple[Budget, ...], entries()] = ()
     """Money that may be spent."""
+    prices: Prices = Prices()
+    """What models cost."""
+    spool: Annotated[StateUrl, BeforeValidator(read_spool)] = StateUrl("memory", "memory://")
+    """Where charges wait while the shared store is away."""
     log: Log = Log()
     """What is written to standard error."""
     drain: Drain = Drain()
@@ -121,7 +125,7 @@ class Config(Section):
     @property
     def inactive(self) -> tuple[str, ...]:
         """Sections that the operator wrote and that this version validates but does not serve."""
-        sections = ("loops", "budgets", "journal", "admin")
+        sections = ("loops", "journal", "admin")
         said = [name for name in sections if name in self.model_fields_set and getattr(self, name)]
         return tuple(said)
 

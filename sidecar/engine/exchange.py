@@ -165,6 +165,14 @@ class Exchange:
     """Whether checks that keep shared state (claims, charges, loops, tasks) run in this sidecar, or at the callee's."""
     dispatched_ns: int | None = None
     """Clock.monotonic_ns when the callee was called; None while it cannot have seen anything."""
+    remainder_micro_usd: int | None = None
+    """What this call and all that it causes may spend, as its callee's sidecar is told; None tells nothing."""
+    spent_micro_usd: int | None = None
+    """What was spent of the remainder that came with this call, as its caller's sidecar is told; None tells nothing."""
+    spent_there_micro_usd: int | None = None
+    """What the callee's sidecar told so of what we handed down."""
+    is_guarded_there: bool = False
+    """Whether the callee's sidecar said that it keeps the shared state of this exchange."""
     hints: list[str] = field(default_factory=list)
     """What the caller is told beside its answer, in trailers: `loop; remaining=1`."""
     is_awaited: IsAwaited | None = None

@@ -12,7 +12,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from sidecar.engine.exchange import Exchange, Status
 from sidecar.engine.finding import Reject
-from sidecar.errors import REPLIES, REPLY_TRAILER, Retry
+from sidecar.errors import REPLIES, REPLY_TRAILER, Reason, Retry
 
 DOMAIN = "sidecar"
 """`google.rpc.ErrorInfo.domain` of every local reply."""
@@ -74,6 +74,8 @@ def details_of(exchange: Exchange, reject: Reject, retry: Retry) -> list[any_pb2
     details = [packed(error_info(exchange, reject))]
     if retry is Retry.AFTER_DELAY:
         details.append(packed(error_details_pb2.RetryInfo(retry_delay=jittered(reject.retry_delay_s))))
+    if reject.reason is Reason.BUDGET_EXHAUSTED:
+        details.append(packed(quota_failure(reject)))
     return details
 
 
@@ -84,6 +86,17 @@ def error_info(exchange: Exchange, reject: Reject) -> error_details_pb2.ErrorInf
         metadata |= {"rule": finding.rule, "spec": finding.spec, "pointer": finding.pointer}
     told = {key: value for key, value in metadata.items() if value}
     return error_details_pb2.ErrorInfo(reason=reject.reason.value, domain=DOMAIN, metadata=told)
+
+
+def quota_failure(reject: Reject) -> error_details_pb2.QuotaFailure:
+    """Which budget has too little left: its name, then whose purse it is."""
+    violations = [
+        error_details_pb2.QuotaFailure.Violation(
+            subject=finding.evidence.get("subject", ""), description=finding.message
+        )
+        for finding in reject.findings
+    ]
+    return error_details_pb2.QuotaFailure(violations=violations)
 
 
 def jittered(delay_s: float | None) -> duration_pb2.Duration:

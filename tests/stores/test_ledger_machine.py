@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from redis import Redis
@@ -117,8 +117,9 @@ class LedgerMachine(RuleBasedStateMachine):
         else:
             assert answer == self.finished(charge_id, amount)
 
-    @rule(seconds=st.sampled_from([1.0, LEASE_S / 2, LEASE_S + 1]))
+    @rule(seconds=st.sampled_from([1.0, LEASE_S * 0.4, LEASE_S + 5]))
     def time_passes(self, seconds: float) -> None:
+        """Never exactly a lease: Redis measures the time that really passes as well."""
         if self.model.now + seconds < 3_000:  # finished charges are remembered for an hour; ids here come again
             self.place.advance(seconds)
             self.model.now += seconds
@@ -170,6 +171,10 @@ def test_no_interleaving_breaks_the_sums(opener: Callable[[], Place], request: p
     """Reserve, settle, void, charge, a crash and the end of leases, in every order that Hypothesis finds."""
     machine = type("Machine", (LedgerMachine,), {"open_place": staticmethod(opener)})
     quick = settings(
-        max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        max_examples=60,
+        stateful_step_count=30,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
     )
     run_state_machine_as_test(machine, settings=quick)

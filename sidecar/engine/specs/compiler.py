@@ -21,7 +21,7 @@ from sidecar.engine.specs.schema import Schema
 from sidecar.engine.specs.sentences import shown
 from sidecar.engine.specs.spec import Match, Part, Spec, Terms
 
-NOT_SERVED = ("deadline", "task", "resource", "cost")
+NOT_SERVED = ("deadline", "task", "resource")
 """Parts of a spec that are read and validated and do nothing yet."""
 
 

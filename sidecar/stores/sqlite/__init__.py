@@ -10,8 +10,9 @@ from sidecar.stores.sqlite.claims import SqliteClaims
 from sidecar.stores.sqlite.conversations import SqliteConversations
 from sidecar.stores.sqlite.database import Database
 from sidecar.stores.sqlite.ledger import SqliteLedger
+from sidecar.stores.sqlite.spool import SqliteSpool
 
-__all__ = ["Database", "SqliteClaims", "SqliteConversations", "SqliteLedger", "open_sqlite"]
+__all__ = ["Database", "SqliteClaims", "SqliteConversations", "SqliteLedger", "SqliteSpool", "open_sqlite"]
 
 
 def open_sqlite(path: Path, clock: Clock) -> Store:
