@@ -95,13 +95,13 @@ def budgets_of(config: Config) -> tuple[Budget, ...]:
 
 def own_prices(config: Config) -> dict[str, OwnPrice]:
     return {
-        name: OwnPrice(
+        price.name: OwnPrice(
             price.input_usd_per_mtok,
             price.output_usd_per_mtok,
             price.cache_read_usd_per_mtok,
             price.cache_write_usd_per_mtok,
         )
-        for name, price in config.prices.models.items()
+        for price in config.prices.models
     }
 
 

@@ -80,7 +80,7 @@ def test_every_part_of_the_format_is_read(folder: Path):
     (spec,) = load([folder]).specs
     assert (spec.name, spec.mode, spec.source) == ("researcher/v1", Mode.ENFORCE, "specs/a.yaml")
     assert spec.request.parts[0].required
-    assert spec.inactive == ("deadline", "task", "resource", "cost")
+    assert spec.inactive == ("deadline", "task", "resource")
 
 
 def test_specs_are_described_for_people(folder: Path):
@@ -101,11 +101,11 @@ def test_everything_that_a_spec_declares_is_described(folder: Path):
         "              request: schema, 1 part, 1 rule",
         "              response: schema, 1 rule",
         "              errors: INVALID_ARGUMENT, NOT_FOUND",
+        "              cost: model $.task.metadata.model, input_tokens $.i, output_tokens $.o, estimate $0.02",
         "              verifiers: 2 of grounding, arithmetic within 2 s, observe",
         "              idempotency: $.message.messageId for 86400 s, replay",
         "              consistency: available",
-        "              not active in this version: deadline (30 s), task (machine a2a), resource ($.account.id), "
-        "cost (estimate $0.02)",
+        "              not active in this version: deadline (30 s), task (machine a2a), resource ($.account.id)",
     ]
 
 

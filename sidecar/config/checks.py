@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
+from sidecar.config.clashes import refuse_repeated
 from sidecar.config.section import Section
 from sidecar.config.tls import UpstreamTls
-from sidecar.config.values import PlainName, ReadableFile, UpstreamAddress
+from sidecar.config.values import ModelName, PlainName, ReadableFile, UpstreamAddress, entries
 from sidecar.engine.exchange import Mode
 from sidecar.units import MICRO_USD, BadValue, count, parse_usd, ratio, seconds, size
 
 Usd = Annotated[Decimal, BeforeValidator(parse_usd)]
-
-
-MODELS_MAX = 1_000
-
-
-def read_models(value: Any) -> Any:
-    """A mapping from names that a usage report can bear."""
-    allowed = f"a mapping of at most {MODELS_MAX} models' names, each of 1 to 128 characters"
-    if not isinstance(value, Mapping) or len(value) > MODELS_MAX:
-        raise BadValue(allowed)
-    if not all(isinstance(name, str) and 0 < len(name) <= 128 for name in value):
-        raise BadValue(allowed)
-    return value
 
 
 class Breaker(Section):
@@ -99,6 +86,8 @@ PerMtok = Annotated[Decimal, BeforeValidator(parse_usd)]
 class ModelPrice(Section):
     """What a model costs, where no list knows it or a contract says otherwise."""
 
+    name: ModelName
+    """As callees report it; upper and lower case are one."""
     input_usd_per_mtok: PerMtok
     """US dollars per million input tokens."""
     output_usd_per_mtok: PerMtok
@@ -114,8 +103,14 @@ class Prices(Section):
 
     file: ReadableFile | None = None
     """A newer list as genai-prices publishes it; read again when it changes. Left out: the one that is installed."""
-    models: Annotated[dict[str, ModelPrice], BeforeValidator(read_models)] = Field(default_factory=dict)
-    """Prices of one's own, by the model's name as callees report it. They come before any list."""
+    models: Annotated[tuple[ModelPrice, ...], entries()] = ()
+    """Prices of one's own. They come before any list."""
+
+    @field_validator("models")
+    @classmethod
+    def _unique(cls, models: tuple[ModelPrice, ...]) -> tuple[ModelPrice, ...]:
+        refuse_repeated([model.name.lower() for model in models], "name")
+        return models
 
 
 class Budget(Section):

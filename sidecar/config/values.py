@@ -132,6 +132,7 @@ PlainName = Annotated[
         "a name of 1 to 64 letters, digits, and . _ -, beginning with a letter or digit",
     ),
 ]
+ModelName = Annotated[str, matching(r"[!-~]{1,128}", "1 to 128 printable ASCII characters without spaces")]
 HostName = Annotated[str, matching(r"[!-~]{1,255}", "1 to 255 printable ASCII characters without spaces")]
 Flag = Annotated[bool, BeforeValidator(read_flag)]
 ReadableFile = Annotated[Path, BeforeValidator(read_file)]

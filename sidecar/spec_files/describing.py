@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from sidecar.engine.specs import Idempotency, PanelTerms, Spec, Terms
+from sidecar.engine.specs.promises import CostTerms
 
 INDENT = " " * 12
 
@@ -26,6 +27,8 @@ def kept(spec: Spec) -> Iterator[tuple[str, str]]:
     yield "response", terms(spec.response)
     if spec.errors is not None:
         yield "errors", ", ".join(sorted(spec.errors)) or "none"
+    if spec.cost is not None:
+        yield "cost", cost(spec.cost)
     if spec.panel is not None:
         yield "verifiers", panel(spec.panel)
     if spec.idempotency is not None:
@@ -47,6 +50,15 @@ def panel(panel: PanelTerms) -> str:
     share = f", {panel.sample:.3g} of messages" if panel.sample < 1 else ""
     mode = f", {panel.mode}" if panel.mode else ""
     return f"{panel.quorum} of {', '.join(panel.require)} within {panel.timeout_s:g} s{mode}{when}{share}"
+
+
+def cost(terms: CostTerms) -> str:
+    """`model $.m, input_tokens $.i, estimate $0.02`."""
+    paths = (("model", terms.model), ("input_tokens", terms.input_tokens), ("output_tokens", terms.output_tokens))
+    words = [f"{name} {path.text}" for name, path in paths if path is not None]
+    if terms.estimate_micro_usd is not None:
+        words.append(f"estimate ${terms.estimate_micro_usd / 1e6:.6g}")
+    return ", ".join(words)
 
 
 def shown(spec: Spec, name: str) -> str:
@@ -71,11 +83,6 @@ def resource(spec: Spec) -> str:
     return spec.resource.key.text if spec.resource else ""
 
 
-def cost(spec: Spec) -> str:
-    estimate = spec.cost.estimate_micro_usd if spec.cost else None
-    return "" if estimate is None else f"estimate ${estimate / 1e6:.6g}"
-
-
 SHOWN: Mapping[str, Callable[[Spec], str]] = MappingProxyType(
-    {each.__name__: each for each in (deadline, task, resource, cost)}
+    {each.__name__: each for each in (deadline, task, resource)}
 )
