@@ -106,6 +106,12 @@ def test_usage_is_found_wherever_an_a2a_answer_carries_it(document: Any):
     assert (usage.input_tokens, usage.output_tokens) == (100, 20)
 
 
+def test_nothing_used_is_a_report_too():
+    """It is not the same as saying nothing."""
+    assert seen({"usage": {"input_tokens": 0, "output_tokens": 0}}) == Usage(None, 0, 0)
+    assert seen({"usage": {"cost_usd": 0}}) == Usage(cost_micro_usd=0)
+
+
 def test_numbers_of_protobuf_are_numbers():
     """A Struct makes 12.0 of 12, and ProtoJSON writes 64-bit integers as text."""
     assert seen({"usage": {"inputTokens": 12.0, "outputTokens": "34"}}) == Usage(None, 12, 34)

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from sidecar.engine.message import JSON
 from sidecar.engine.usage.shapes import OTEL, model_in, read_flat, read_object, some
-from sidecar.engine.usage.usage import NO_USAGE, Usage
+from sidecar.engine.usage.usage import Usage
 
 DEPTH_MAX: Final = 12
 """Levels of objects and lists that are looked into."""
@@ -99,6 +99,6 @@ def combined(found: Sequence[Report]) -> list[Report]:
     """One report for each response id."""
     largest: dict[str, Usage] = {}
     for usage, response_id in found:
-        known = largest.get(response_id, NO_USAGE)
-        largest[response_id] = max(known, usage, key=lambda each: each.size)
+        known = largest.get(response_id)
+        largest[response_id] = usage if known is None else max(known, usage, key=lambda each: each.size)
     return [Report(usage, response_id) for response_id, usage in largest.items()]
