@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sidecar.engine.exchange import Exchange
@@ -37,11 +39,33 @@ class Till:
         self._shared = shared
         self._spool = spool
         self._told = told
+        self._background: set[asyncio.Future[None]] = set()
 
     async def reserve(
         self, exchange: Exchange, amount_micro_usd: int, holds: Sequence[Hold], *, share_percent: int = 0
     ) -> Receipt:
-        """Raises StoreUnavailable where the spec would rather be refused, or nothing can stand in."""
+        """Raises StoreUnavailable where the spec would rather be refused, or nothing can stand in.
+
+        A caller that leaves while we ask does not hear the answer; what was held for it is given back.
+        """
+        asking = asyncio.ensure_future(self._reserve(exchange, amount_micro_usd, holds, share_percent))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            task = asyncio.ensure_future(self._give_back(asking))
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+            raise
+
+    async def _give_back(self, asking: asyncio.Future[Receipt]) -> None:
+        with suppress(StoreUnavailable):
+            receipt = await asking
+            if receipt.reservation.is_new and receipt.reservation.refused_by is None:
+                await self.settle(receipt, 0)
+
+    async def _reserve(
+        self, exchange: Exchange, amount_micro_usd: int, holds: Sequence[Hold], share_percent: int
+    ) -> Receipt:
         charge_id = exchange.lineage.exchange_id
         try:
             answer = await self._shared.reserve(charge_id, amount_micro_usd, holds, share_percent=share_percent)

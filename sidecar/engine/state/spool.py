@@ -110,6 +110,7 @@ class Spool:
         """What the entries add up to, by purse and window."""
         self._known: OrderedDict[tuple[str, str], Balance] = OrderedDict()
         self._merging: asyncio.Task[None] | None = None
+        self._one_merge = asyncio.Lock()
 
     @property
     def waiting(self) -> int:
@@ -181,20 +182,25 @@ class Spool:
 
     async def merge(self) -> None:
         """Bring in all that is settled; stops where the shared ledger does not answer."""
-        while ready := [entry for entry in self._entries.values() if entry.kind is not Kind.HOLD][:MERGED_AT_ONCE]:
-            answers = await asyncio.gather(*(self._bring_in(entry) for entry in ready), return_exceptions=True)
-            brought = [entry for entry, answer in zip(ready, answers, strict=True) if answer is None]
-            for entry in brought:
-                self._forget(entry)
-            try:
-                await self._file.drop([entry.charge_id for entry in brought])
-            except StoreUnavailable as error:
-                log.warning("merged charges stay in the spool, where they do no harm: %s", error)
-            for answer in answers:
-                if isinstance(answer, StoreUnavailable):
+        async with self._one_merge:
+            while ready := [entry for entry in self._entries.values() if entry.kind is not Kind.HOLD][:MERGED_AT_ONCE]:
+                if not await self._merge_some(ready):
                     return
-                if answer is not None:
-                    raise answer
+
+    async def _merge_some(self, ready: Sequence[Entry]) -> bool:
+        """Whether all of them are the shared ledger's now."""
+        answers = await asyncio.gather(*(self._bring_in(entry) for entry in ready), return_exceptions=True)
+        brought = [entry for entry, answer in zip(ready, answers, strict=True) if answer is None]
+        for entry in brought:
+            self._forget(entry)
+        try:
+            await self._file.drop([entry.charge_id for entry in brought])
+        except StoreUnavailable as error:
+            log.warning("merged charges stay in the spool, where they do no harm: %s", error)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, StoreUnavailable):
+                log.error("a charge cannot be brought in, and stays in the spool: %r", answer)
+        return len(brought) == len(ready)
 
     async def close(self) -> None:
         if self._merging is not None:
@@ -244,9 +250,9 @@ class Spool:
     def _take(self, entry: Entry) -> None:
         del self._entries[entry.charge_id]
         for draw in entry.draws:
-            self._local[draw] -= entry.local_micro_usd
-            if not self._local[draw]:
-                del self._local[draw]
+            left = self._local.pop(draw, 0) - entry.local_micro_usd
+            if left:
+                self._local[draw] = left
 
     def _balance(self, hold: Hold) -> Balance:
         """What is known of a purse, and what was charged here since."""
