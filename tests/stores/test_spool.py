@@ -33,6 +33,7 @@ class Flaky:
         self.ledger = ledger
         self.is_away = False
         self.loses_answers = False
+        self.hangs = False
         self.asked: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -41,6 +42,8 @@ class Flaky:
                 raise StoreUnavailable("away")
             self.asked.append(name)
             answer = await getattr(self.ledger, name)(*arguments, **more)
+            if self.hangs:
+                await asyncio.sleep(60)
             if self.loses_answers:
                 raise StoreUnavailable("the answer was lost")
             return answer
@@ -186,12 +189,18 @@ async def test_a_full_spool_stands_in_for_nobody(scene: Scene):
 
 async def test_a_caller_that_leaves_while_we_ask_holds_nothing(scene: Scene):
     """Its reservation was made, and nobody is there to settle it."""
-    asking = asyncio.ensure_future(scene.till.reserve(await scene.exchange(), 50, HOLDS))
+    exchange, scene.shared.hangs = await scene.exchange(), True
+    asking = asyncio.ensure_future(scene.till.reserve(exchange, 50, HOLDS))
     await asyncio.sleep(0)
+    assert await scene.spent() == (0, 50)
+    scene.shared.hangs = False
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0)
+    assert await scene.spent() == (0, 0)
+    # A reservation that arrives after its own end, as pipelines may have it, holds nothing either.
+    assert not (await scene.shared.reserve(exchange.lineage.exchange_id, 50, HOLDS)).is_new
     assert await scene.spent() == (0, 0)
 
 

@@ -48,20 +48,20 @@ class Till:
 
         A caller that leaves while we ask does not hear the answer; what was held for it is given back.
         """
-        asking = asyncio.ensure_future(self._reserve(exchange, amount_micro_usd, holds, share_percent))
         try:
-            return await asyncio.shield(asking)
+            return await self._reserve(exchange, amount_micro_usd, holds, share_percent)
         except asyncio.CancelledError:
-            task = asyncio.ensure_future(self._give_back(asking))
+            task = asyncio.ensure_future(self._give_back(exchange.lineage.exchange_id))
             self._background.add(task)
             task.add_done_callback(self._background.discard)
             raise
 
-    async def _give_back(self, asking: asyncio.Future[Receipt]) -> None:
+    async def _give_back(self, charge_id: str) -> None:
+        """Whether the reservation was made or still will be: a charge that is known to be done holds nothing."""
         with suppress(StoreUnavailable):
-            receipt = await asking
-            if receipt.reservation.is_new and receipt.reservation.refused_by is None:
-                await self.settle(receipt, 0)
+            await self._shared.charge(charge_id, (), 0)
+        if self._spool is not None:
+            await self._spool.settle(charge_id, 0)
 
     async def _reserve(
         self, exchange: Exchange, amount_micro_usd: int, holds: Sequence[Hold], share_percent: int

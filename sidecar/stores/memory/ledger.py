@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 
 from sidecar.engine.ports import Clock
@@ -21,6 +21,9 @@ from sidecar.engine.state.ledger import (
     Reservation,
 )
 from sidecar.engine.state.window import period_of
+
+LOOKED_AT_ONCE: Final = 5
+"""The least recently used purses that one verb looks at, whether they are to be forgotten."""
 
 PURSES_MAX: Final = 100_000
 """Past that the least recently used purse in which nothing is held is forgotten, those first that would be one day."""
@@ -191,7 +194,7 @@ class MemoryLedger:
         for finished in (self._settled, self._recorded):
             for charge_id in due(finished, now_ms):
                 del finished[charge_id]
-        for key in [key for key in islice(self._accounts, TIDIED_AT_ONCE) if self._accounts[key].is_forgotten(now_ms)]:
+        for key in [key for key in islice(self._accounts, LOOKED_AT_ONCE) if self._accounts[key].is_forgotten(now_ms)]:
             del self._accounts[key]
         return now_ms
 
@@ -210,4 +213,5 @@ class MemoryLedger:
 
 
 def due(charges: OrderedDict[str, Charge], now_ms: int) -> list[str]:
-    return [each for each in islice(charges, TIDIED_AT_ONCE) if charges[each].due_ms < now_ms]
+    """The first that are due; each queue is in the order in which its charges fall due."""
+    return list(takewhile(lambda each: charges[each].due_ms < now_ms, islice(charges, TIDIED_AT_ONCE)))
