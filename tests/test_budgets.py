@@ -250,3 +250,46 @@ async def test_money_of_sub_calls_is_money_of_the_conversation_above_without_a_c
         refused = await ask(ours.address)
         assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert await spent(ours) == 199_500
+
+
+async def test_no_charge_is_lost_or_doubled_when_redis_is_killed_between_two_sidecars_calls(tmp_path: Path):
+    """Two real sidecars under load; Redis dies and returns. What it has counted is what the agent used."""
+    server = RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always", "--save", "").start()
+    agent = Agent(tokens=7_001)
+    budget = {"scope": "global", "limit_usd": 1_000}
+    async with AsyncExitStack() as stack:
+        upstream = await stack.enter_async_context(serving(agent))
+        running = [
+            await stack.enter_async_context(
+                sidecar(upstream, budget, store=server.url, spool=f"sqlite://{tmp_path}/spool-{number}.db")
+            )
+            for number in range(2)
+        ]
+        calls = []
+        for number in range(300):
+            calls.append(asyncio.create_task(ask(running[number % 2].address)))
+            if number == 100:
+                await asyncio.to_thread(server.kill)
+            if number == 200:
+                await asyncio.to_thread(server.start)
+            await asyncio.sleep(0.003)
+        answers = await asyncio.gather(*calls)
+        assert all(isinstance(answer, aio.UnaryUnaryCall) for answer in answers)
+        for _ in range(200):
+            if not any(each.app._spool.waiting for each in running):
+                break
+            await asyncio.sleep(0.05)
+        assert [await spent(each) for each in running] == [300 * 7_001] * 2
+        merged = [line for line in scraped(running[0]).splitlines() if 'event="merged"' in line]
+        assert float(merged[0].rpartition(" ")[2]) > 0
+    server.stop()
+
+
+async def test_a_spool_that_a_crash_would_lose_is_named_at_the_start(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+):
+    """An operator who reads the start knows what a partition can cost."""
+    budget = {"scope": "global", "limit_usd": 1}
+    async with serving(Agent()) as upstream, sidecar(upstream, budget, store=redis_server.url):
+        pass
+    assert any("a crash before it is back would lose them" in record.getMessage() for record in caplog.records)

@@ -12,6 +12,7 @@ from sidecar.config.values import redacted
 from sidecar.engine.exchange import UNKNOWN_CALLER, Mode
 
 if TYPE_CHECKING:
+    from sidecar.config.checks import Budget
     from sidecar.config.lineage import LineageSettings
     from sidecar.config.reporting import Tracing
     from sidecar.config.route import Route
@@ -35,6 +36,7 @@ def facts_of(config: Config) -> dict[str, list[str]]:
         "types": [str(descriptor) for descriptor in config.descriptors] or ["none: payloads pass unread, except JSON"],
         "specs": [str(path) for path in config.specs] or ["none"],
         "lineage": [lineage_line(config.lineage)],
+        "budgets": [budget_line(budget) for budget in config.budgets],
         "metrics": [f"http://{config.metrics.listen}/metrics" if config.metrics else "off"],
         "traces": [traces_line(config.tracing)],
         "not active": [", ".join(config.inactive), "(checked, but not served yet)"] if config.inactive else [],
@@ -63,6 +65,16 @@ def lineage_line(lineage: LineageSettings) -> str:
         return "no key: entries from other machines are not trusted"
     signs, *others = (key.id for key in lineage.keys)
     return f"signed with {signs}" + (f", {', '.join(others)} verified too" if others else "")
+
+
+def budget_line(budget: Budget) -> str:
+    """`per-conversation  2.00 USD a conversation, enforce`."""
+    whose = {"global": "for all", "conversation": "a conversation", "agent": "an agent", "edge": "an edge"}[
+        budget.scope
+    ]
+    each = "" if budget.window == "none" else f" each {budget.window}"
+    amount = f"{budget.limit_usd:.2f}" if budget.limit_usd * 100 % 1 == 0 else f"{budget.limit_usd.normalize():f}"
+    return f"{budget.name}  {amount} USD {whose}{each}, {budget.mode or 'mode of the root'}"
 
 
 def traces_line(tracing: Tracing) -> str:

@@ -37,10 +37,10 @@ class Waste(StrEnum):
     """The call ended with an error."""
 
 
-BudgetEvent = Literal["warned", "refused", "exceeded", "sliced", "overdrawn", "merged", "spooled"]
+BudgetEvent = Literal["warned", "refused", "exceeded", "sliced", "overdrawn", "merged"]
 """warned: a call came near the limit. refused: it was refused. exceeded: it would have been, in observe. sliced: a
-part of a budget was handed down. overdrawn: a call cost more than its hold. spooled: it was charged locally, since the
-shared store was away. merged: a local charge was brought in."""
+part of a budget was handed down. overdrawn: a call cost more than its hold. merged: a charge that was made while the
+shared store was away was brought in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,7 +208,9 @@ class LineageKeeper:
             self._open(exchange)
         elif self._settings.attach and exchange.route.name not in self._settings.unattached_routes:
             now_unix_ms = self._clock.unix_ns() // 1_000_000
-            handed = replace(lineage, remainder_micro_usd=exchange.remainder_micro_usd)
+            remainder = exchange.remainder_micro_usd
+            is_same = remainder == lineage.remainder_micro_usd
+            handed = lineage if is_same else replace(lineage, remainder_micro_usd=remainder)
             metadata.append((ENTRY_KEY, self._entries.seal(handed, exchange.caller, exchange.callee, now_unix_ms)))
         return metadata
 

@@ -11,7 +11,6 @@ counts. So neither the order of keys nor a history of old messages makes a call 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -84,7 +83,7 @@ def reports_at(value: Mapping[str, JSON], model: str) -> Iterator[Report]:
 
 
 def named(usage: Usage, model: str) -> Usage:
-    return replace(usage, model=model) if model else usage
+    return usage._replace(model=model) if model else usage
 
 
 def response_id_of(value: Mapping[str, JSON]) -> str:

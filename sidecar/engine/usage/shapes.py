@@ -14,7 +14,6 @@ ProtoJSON and other writers use both camelCase and snake_case, so names are comp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -47,7 +46,7 @@ def read_object(value: Mapping[str, JSON]) -> Usage:
     )
     if usage.cost_micro_usd is None and not usage.is_empty:
         # OpenRouter's spelling. A bare `cost` that stands beside no tokens may be any cost, in any currency.
-        usage = replace(usage, cost_micro_usd=said.money("cost", "totalcost"))
+        usage = usage._replace(cost_micro_usd=said.money("cost", "totalcost"))
     anthropic = said.tokens("cachecreationinputtokens"), said.tokens("cachereadinputtokens")
     if anthropic != (None, None):
         return with_cache(usage, *anthropic)

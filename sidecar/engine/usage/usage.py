@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 TOKENS_MAX: Final = 10**12
 """A larger count is no count. The price of this many still fits every store's integers."""
@@ -12,9 +11,8 @@ MODEL_MAX_CHARS: Final = 128
 """A longer name of a model is no name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """One report. None: it does not say."""
+class Usage(NamedTuple):
+    """One report. None: it does not say. A named tuple, because several are made for each answer."""
 
     model: str | None = None
     input_tokens: int | None = None
@@ -42,22 +40,15 @@ class Usage:
 
     def updated(self, later: Usage) -> Usage:
         """Reports of one response are cumulative: what a later one says holds, what it leaves out stays."""
-        said = {each.name: value for each in fields(later) if (value := getattr(later, each.name)) is not None}
-        return replace(self, **said)
+        return self._replace(**{name: said for name, said in later._asdict().items() if said is not None})
 
     def plus(self, other: Usage) -> Usage:
         """Both together. Of two models the later names the sum."""
-        return Usage(
-            other.model or self.model,
-            *(added(getattr(self, each.name), getattr(other, each.name)) for each in fields(self)[1:]),
-        )
+        return Usage(other.model or self.model, *map(added, self[1:], other[1:]))
 
     def beyond(self, counted: Usage) -> Usage:
         """What this says more than what was counted already; never less than nothing."""
-        return Usage(
-            self.model or counted.model,
-            *(rest(getattr(self, each.name), getattr(counted, each.name)) for each in fields(self)[1:]),
-        )
+        return Usage(self.model or counted.model, *map(rest, self[1:], counted[1:]))
 
 
 NO_USAGE: Final = Usage()
