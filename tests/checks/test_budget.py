@@ -320,9 +320,17 @@ async def test_the_second_sidecar_of_an_exchange_neither_counts_nor_settles():
     theirs.engine.stamp(inbound)
     await theirs.answers(inbound, costing(7))
     assert await ours.money() == (0, CENT)
-    await ours.answers(out, costing(7))
+    await ours.answers(out, costing(7), is_guarded_there=True)
     assert await ours.money() == (7, 0)
     assert ours.told.costs + theirs.told.costs == [("writer", 7, "reported")]
+
+
+async def test_a_long_method_makes_no_long_account():
+    """Callers choose the methods that they call."""
+    sidecar = Sidecar("writer", budget(scope="edge"))
+    await sidecar.call(costing(5), method="/" + "x" * 10_000)
+    fullest = await sidecar.store.ledger.fullest("b", 0)
+    assert len(fullest[0].purse.account) < 100
 
 
 async def test_without_a_budget_nothing_is_read_unless_it_is_asked_for():

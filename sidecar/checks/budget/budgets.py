@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from sidecar.engine.conversation import bounded
 from sidecar.engine.exchange import Exchange, Mode, weakest
 from sidecar.engine.state.ledger import Hold, Purse
 from sidecar.engine.state.window import Window
@@ -70,7 +71,9 @@ class Budget:
             return exchange.lineage.conversation
         if self.scope is Scope.AGENT:
             return exchange.callee
-        return f"{exchange.caller} {exchange.callee} {exchange.method}" if self.scope is Scope.EDGE else ""
+        if self.scope is Scope.EDGE:
+            return bounded(f"{exchange.caller} {exchange.callee} {exchange.method}")
+        return ""
 
     @property
     def _keep_s(self) -> float | None:

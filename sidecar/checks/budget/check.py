@@ -221,7 +221,7 @@ class BudgetCheck:
             self._tell_overdrawn(bill, total)
         elif total and bill.holds:
             await self._till.charge(exchange.lineage.exchange_id, bill.holds, total)
-        if not exchange.is_guarded_there:
+        if self._counts(exchange, bill):
             self._reporter.cost_settled(exchange.callee, cost)
 
     def _cost(self, exchange: Exchange, bill: Bill) -> Cost | None:
@@ -243,8 +243,15 @@ class BudgetCheck:
             for hold in bill.holds:
                 self._reporter.budget_event(hold.purse.budget, "overdrawn")
 
+    def _counts(self, exchange: Exchange, bill: Bill) -> bool:
+        """Whether this sidecar tells the reporter of a call that another one keeps too: of two, one does.
+
+        With a common ledger that is whoever reserved; else the callee's.
+        """
+        return not exchange.is_guarded_there or (self._terms.is_shared and bill.receipt is not None)
+
     def _tell_waste(self, exchange: Exchange, bill: Bill, status: Status) -> None:
-        if bill.cost is None or not bill.cost.micro_usd or exchange.is_guarded_there:
+        if bill.cost is None or not bill.cost.micro_usd or not self._counts(exchange, bill):
             return
         if (reason := waste_of(exchange, status)) is not None:
             self._reporter.money_wasted(reason, bill.cost.micro_usd)
