@@ -113,11 +113,11 @@ class App:
             clock, cooldown_s=config.quarantine.cooldown_s, fail_open=self.metrics.fail_open
         )
         self.metrics.watch_quarantine("edge", lambda: self.quarantine.count)
+        self._prices = PriceSource(config.prices.file, own_prices(config), on_reload=self._prices_reloaded)
         self._store = open_store(config, clock, StoreMetrics(self.metrics.registry, series_limit(config)))
         self._budgets = budgets_of(config)
         names = [budget.name for budget in self._budgets]
         self._money = MoneyMetrics(self.metrics.registry, names, series_limit(config))
-        self._prices = PriceSource(config.prices.file, own_prices(config), on_reload=self._prices_reloaded)
         self._spool_file = open_spool(config, clock)
         self._spool = Spool(self._store.ledger, clock, self._spool_file, merged=self._merged)
         lineage = LineageKeeper(

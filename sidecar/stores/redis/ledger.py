@@ -107,8 +107,11 @@ local function tidy()
     for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', '(' .. now, 'LIMIT', 0, 20)) do
         local charge = charge_at(id)
         redis.call('ZREM', leases, id)
-        for _, draw in ipairs(charge[3]) do add(draw, charge[2], -charge[2]) end
-        keep_charge(id, 'lapsed', charge[2], charge[3], now + given.recorded_ms)
+        -- Gone where Redis was told to evict keys when memory is short: then its hold is gone as well.
+        if charge then
+            for _, draw in ipairs(charge[3]) do add(draw, charge[2], -charge[2]) end
+            keep_charge(id, 'lapsed', charge[2], charge[3], now + given.recorded_ms)
+        end
     end
     for _, id in ipairs(redis.call('ZRANGEBYSCORE', finished, '-inf', '(' .. now, 'LIMIT', 0, 20)) do
         redis.call('ZREM', finished, id)
@@ -211,6 +214,8 @@ FULLEST: Final = Script(
         local purse = purse_at(name)
         if purse then
             found[#found + 1] = {string.sub(name, #given.budget + 2), purse[5], tostring(purse[6])}
+        else
+            redis.call('ZREM', used[given.budget], name)
         end
     end
     return found
