@@ -13,6 +13,7 @@ from sidecar.checks.budget import Standing
 from sidecar.engine.exchange import Exchange, Mode, Origin, Status
 from sidecar.engine.finding import Finding, Forward, Reject, Severity
 from sidecar.engine.message import Direction, Message
+from sidecar.engine.recording import Recording
 from sidecar.engine.state.spool import Spool
 from sidecar.engine.state.window import Window
 from sidecar.errors import Reason, StoreUnavailable
@@ -261,6 +262,21 @@ async def test_money_of_calls_that_others_would_have_refused_is_wasted(
     sidecar = Sidecar("writer", budget(), checks_before=[Complaining()])
     await sidecar.call(costing(5))
     assert sidecar.told.wasted == ([(wasted, 5)] if wasted else [])
+
+
+async def test_an_answer_that_could_have_been_given_from_the_record_is_a_duplicate():
+    """Where duplicates are only observed, the callee does the work again."""
+
+    class Recorded:
+        name = "idempotency"
+        fail = "open"
+
+        def on_start(self, exchange: Exchange) -> Iterable[Finding]:
+            yield Finding(self.name, "known", Severity.INFO, "said", None, Mode.OBSERVE, recording=Recording("OK"))
+
+    sidecar = Sidecar("writer", budget(), checks_before=[Recorded()])
+    await sidecar.call(costing(5))
+    assert sidecar.told.wasted == [("duplicate", 5)]
 
 
 async def test_money_of_calls_that_fail_is_wasted():

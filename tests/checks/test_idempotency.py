@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -528,7 +529,7 @@ class Away:
 def with_away(clock: HeldClock, **more: Any) -> tuple[Sidecar, Away]:
     memory = open_memory(clock)
     away = Away(memory.claims)
-    store = type(memory)(kind="redis", conversations=memory.conversations, claims=away)
+    store = replace(memory, kind="redis", claims=away)
     return Sidecar(clock, store, local=open_memory(clock), **more), away
 
 

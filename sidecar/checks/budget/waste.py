@@ -26,5 +26,6 @@ def waste_of(exchange: Exchange, status: Status) -> Waste | None:
 def reason_in(finding: Finding) -> Waste | None:
     if finding.rule.startswith("retr"):
         return Waste.RETRY
-    # What only warns of a loop that may come is not one yet.
-    return BY_CHECK.get(finding.check) if finding.reason is not None else None
+    # What only warns of a loop that may come asks for nothing: it is not one yet.
+    asks = finding.reason is not None or finding.recording is not None
+    return BY_CHECK.get(finding.check) if asks else None
