@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sidecar.checks.budget import BudgetCheck, Standing, Terms, Till
 from sidecar.checks.consistency import ConsistencyCheck
 from sidecar.checks.idempotency import IdempotencyCheck
 from sidecar.checks.loop import LoopCheck
@@ -30,8 +31,10 @@ from sidecar.engine.lineage import LineageKeeper
 from sidecar.engine.pipeline import Engine
 from sidecar.engine.ports import Check, Clock, Reporter
 from sidecar.engine.state import Reach
+from sidecar.engine.state.spool import Entry, Spool
 from sidecar.errors import ConfigError, Mistake, UpstreamError
 from sidecar.panel import VerifierPanel
+from sidecar.prices import PriceSource
 from sidecar.proxy.listener import Listener
 from sidecar.proxy.passage import Way
 from sidecar.proxy.reflection import reflect
@@ -47,6 +50,7 @@ from sidecar.telemetry.loop_metrics import LoopMetrics
 from sidecar.telemetry.methods import KnownMethods
 from sidecar.telemetry.metrics import MetricsReporter
 from sidecar.telemetry.metrics_server import MetricsServer
+from sidecar.telemetry.money_metrics import MoneyMetrics
 from sidecar.telemetry.panel_metrics import PanelMetrics
 from sidecar.telemetry.pressure_metrics import PressureMetrics
 from sidecar.telemetry.sampling import build_sampler
@@ -58,11 +62,14 @@ from sidecar.telemetry.tracing import build_exporter, resolve, resource_of
 from sidecar.telemetry.version_metrics import VersionMetrics
 from sidecar.wiring import (
     COMPRESSIONS,
+    budgets_of,
     idempotency_settings,
     lineage_settings,
     listen_settings,
     loop_ladder,
+    open_spool,
     open_store,
+    own_prices,
     pressure_settings,
     reach_of,
     series_limit,
@@ -122,10 +129,16 @@ class App:
             clock, cooldown_s=config.quarantine.cooldown_s, fail_open=self.metrics.fail_open
         )
         self.metrics.watch_quarantine("edge", lambda: self.quarantine.count)
+        self._prices = PriceSource(config.prices.file, own_prices(config), on_reload=self._prices_reloaded)
         self._store = open_store(config, clock, StoreMetrics(self.metrics.registry, series_limit(config)))
         self._guards = Guards()
         self._task_metrics = TaskMetrics(self.metrics.registry, series_limit(config))
         self._sweep = self._task_sweep(clock)
+        self._budgets = budgets_of(config)
+        names = [budget.name for budget in self._budgets]
+        self._money = MoneyMetrics(self.metrics.registry, names, series_limit(config))
+        self._spool_file = open_spool(config, clock)
+        self._spool = Spool(self._store.ledger, clock, self._spool_file, merged=self._merged)
         lineage = LineageKeeper(
             clock=clock,
             ids=RandomIds(),
@@ -162,6 +175,7 @@ class App:
             await self._close()
             raise
         await self._store.start()
+        await self._start_money()
         self._spans.start()
         for served in self.routes:
             await served.listener.start()
@@ -183,7 +197,10 @@ class App:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await asyncio.gather(*(served.upstream.close() for served in self.routes))
+        await self._spool.close()
         await self._store.close()
+        if self._spool_file is not None:
+            await self._spool_file.close()
         await asyncio.to_thread(self._spans.shutdown, FLUSH_LIMIT_S)
         if self._metrics_server is not None:
             await asyncio.to_thread(self._metrics_server.stop)
@@ -221,6 +238,10 @@ class App:
         work: list[Coroutine[Any, Any, None]] = [self._sweep.run()]
         if self.config.specs:
             work.append(self._specs.watch(self._stopping))
+        if self._budgets:
+            work.append(Standing(self._store.ledger, self._budgets, self._money).watch(self._stopping))
+        if self.config.prices.file is not None:
+            work.append(self._prices.watch(self._stopping))
         if uses_reflection(self.config):
             work += [self._reflect(served) for served in self.routes]
         self._background = [asyncio.create_task(each) for each in work]
@@ -251,6 +272,37 @@ class App:
         self.metrics.specs_reloaded(outcome)
         log.log(logging.INFO if outcome == "loaded" else logging.ERROR, "specs %s: %s", outcome, detail)
 
+    async def _start_money(self) -> None:
+        """Bring in what an earlier process could not, and load prices before the first call waits for them."""
+        self._store.on_return(self._spool.merge_soon)
+        await self._spool.start()
+        if self._budgets or self._counts_all_usage or any(spec.cost for spec in self._specs.table.specs):
+            await asyncio.to_thread(self._prices.warm)
+        if self._budgets and self._store.kind == "redis" and self._spool_file is None:
+            log.warning(
+                "charges made while redis is away are kept in memory alone: a crash before it is back would lose "
+                "them; set `spool` to a file to keep them"
+            )
+
+    @property
+    def _counts_all_usage(self) -> bool:
+        return "prices" in self.config.model_fields_set
+
+    def _merged(self, entry: Entry) -> None:
+        for draw in entry.draws:
+            self._money.budget_event(draw.purse.budget, "merged")
+
+    def _prices_reloaded(self, outcome: str, detail: str) -> None:
+        self._money.prices_reloaded(outcome)
+        log.log(logging.INFO if outcome == "loaded" else logging.ERROR, "prices %s: %s", outcome, detail)
+
+    def _budget_check(self) -> BudgetCheck:
+        till = Till(
+            self._store.ledger, self._spool, told=lambda: self.metrics.fail_open(BudgetCheck.name, "store_away")
+        )
+        terms = Terms(self._budgets, is_shared=self._store.kind == "redis", meters_all=self._counts_all_usage)
+        return BudgetCheck(till, self._prices, self._money, terms)
+
     def _checks_in_order(self, clock: Clock) -> list[Check]:
         """Every check, in the order in which they are asked. The first enforced finding decides what a caller is told.
 
@@ -259,7 +311,8 @@ class App:
         part of it.
         Duplicates are told next: what is answered from the record must not be counted, charged or judged again.
         Loops come after the contract, so that what is malformed is no visit, and before whatever reserves or charges.
-        Pressure comes once it is known that a call has to be made, and before anything is paid for it.
+        Pressure comes once it is known that a call has to be made, and before anything is paid for it: money is held
+        for what nothing cheaper has refused.
         What a task does, and what version of a resource an answer tells, is kept of answers that keep their contract.
         Verifiers come last, because asking them costs the most.
         """
@@ -280,6 +333,7 @@ class App:
             self._task_check(clock),
             self._consistency_check(clock),
             self._pressure(clock),
+            self._budget_check(),
             verification,
         ]
 

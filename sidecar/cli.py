@@ -14,10 +14,12 @@ import click
 
 from sidecar import __version__, config
 from sidecar.app import App
+from sidecar.commands.prices import prices
 from sidecar.commands.spec import spec
 from sidecar.commands.verifier import verifier
 from sidecar.config import Config
 from sidecar.errors import EX_USAGE, ConfigError
+from sidecar.prices import PriceSource
 from sidecar.spec_files import SpecSource
 from sidecar.telemetry.logs import setup_logging
 
@@ -93,6 +95,7 @@ def check(**options: Any) -> None:
     """Read configuration and specs, say every mistake at once, and describe what would run."""
     tree = read_config(**options)
     specs = SpecSource(tree.specs, verifiers=[verifier.name for verifier in tree.verifiers])
+    PriceSource(tree.prices.file)
     for line in [*tree.describe(), *specs.describe()]:
         click.echo(line)
     click.echo("ok")
@@ -107,6 +110,7 @@ def demo(keep: bool) -> None:
     sys.exit(play(keep=keep))
 
 
+main.add_command(prices)
 main.add_command(spec)
 main.add_command(verifier)
 

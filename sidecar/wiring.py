@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import grpc
 
+from sidecar.checks.budget import Budget, Scope
 from sidecar.checks.idempotency import IdempotencySettings
 from sidecar.checks.loop import Ladder, Limits
 from sidecar.checks.pressure import BreakerTerms, DeadlockTerms, Limit, PressureSettings, RetryTerms
@@ -19,12 +20,14 @@ from sidecar.engine.lineage import JoinMode, LineageSettings
 from sidecar.engine.ports import Clock, StoreReporter
 from sidecar.engine.state import Reach, Store
 from sidecar.engine.state.pressure import Rate, RetryBudget
+from sidecar.engine.state.window import Window
 from sidecar.panel import VerifierSettings, VerifierTls
+from sidecar.prices import OwnPrice
 from sidecar.proxy.listener import ListenSettings, ListenTls
 from sidecar.proxy.upstream import UpstreamSettings, UpstreamTls
 from sidecar.stores.memory import open_memory
 from sidecar.stores.redis import LinkTls, open_redis
-from sidecar.stores.sqlite import open_sqlite
+from sidecar.stores.sqlite import SqliteSpool, open_sqlite
 from sidecar.telemetry.span_record import Server
 from sidecar.telemetry.tracing import TracingSettings
 
@@ -88,6 +91,38 @@ def loop_ladder(config: Config) -> Ladder | None:
         reentry=reentry,
         mode=loops.mode,
     )
+
+
+def open_spool(config: Config, clock: Clock) -> SqliteSpool | None:
+    """Where charges wait while the shared store is away; None keeps them in memory. Raises ConfigError."""
+    return SqliteSpool(config.spool.path, clock) if config.spool.path is not None else None
+
+
+def budgets_of(config: Config) -> tuple[Budget, ...]:
+    return tuple(
+        Budget(
+            name=budget.name,
+            scope=Scope(budget.scope),
+            limit_micro_usd=budget.limit_micro_usd,
+            window=Window(budget.window),
+            warn_at=budget.warn_at,
+            hold_micro_usd=budget.hold_micro_usd,
+            mode=budget.mode,
+        )
+        for budget in config.budgets
+    )
+
+
+def own_prices(config: Config) -> dict[str, OwnPrice]:
+    return {
+        price.name: OwnPrice(
+            price.input_usd_per_mtok,
+            price.output_usd_per_mtok,
+            price.cache_read_usd_per_mtok,
+            price.cache_write_usd_per_mtok,
+        )
+        for price in config.prices.models
+    }
 
 
 def listen_settings(route: Route) -> ListenSettings:

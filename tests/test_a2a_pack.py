@@ -28,6 +28,7 @@ from google.protobuf.json_format import MessageToDict
 from examples.agents import planner, researcher, writer
 from examples.agents.corpus import CORPUS
 from examples.agents.serve import Settings, start
+from sidecar.engine.exchange import Mode
 from sidecar.engine.specs import SpecTable
 from sidecar.spec_files import load
 from sidecar.spec_tools.recorded import Edge, Recorded
@@ -265,9 +266,9 @@ def test_every_method_of_the_service_has_its_spec(pack: SpecTable) -> None:
     assert {spec.match.method for spec in pack.specs} == methods
 
 
-def test_everything_in_the_pack_is_served_and_observes(pack: SpecTable) -> None:
+def test_everything_in_the_pack_observes(pack: SpecTable) -> None:
     """The pack is laid over agents that nobody checked before: it may not begin by refusing."""
-    assert {(spec.mode.value if spec.mode else None, spec.inactive) for spec in pack.specs} == {("observe", ())}
+    assert {spec.mode for spec in pack.specs} == {Mode.OBSERVE}
 
 
 FORBIDDING = ("required", "oneOf", "enum", "const", "not", "minItems", "minimum", "maximum", "pattern", "format")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "sidecar"
-MIDDLE = {"proxy", "panel", "stores", "telemetry", "checks"}
+MIDDLE = {"proxy", "panel", "stores", "telemetry", "checks", "prices"}
 FOUNDATION = {"engine", "errors", "v1", "__init__"}
 ALLOWED = {
     "errors": set(),

@@ -69,6 +69,33 @@ def test_check_says_which_verifier_nobody_configured(folder: Path, capsys: pytes
     assert "the verifiers configured: none yet" in said
 
 
+def test_prices_says_what_a_model_costs(folder: Path, capsys: pytest.CaptureFixture[str]):
+    """By the list, and by prices of one's own."""
+    assert run("prices", "gpt-4o") == 0
+    assert capsys.readouterr().out.splitlines()[0] == "input       2.5"
+    own = (
+        "prices: {models: [{name: house, input_usd_per_mtok: 3, output_usd_per_mtok: 15, cache_read_usd_per_mtok: 1}]}"
+    )
+    (folder / "sidecar.yaml").write_text(GOOD + own)
+    assert run("prices", "house", "-c", "sidecar.yaml") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == ["input       3", "cache read  1", "cache write 3", "output      15"]
+    assert run("prices", "unheard-of") == 1
+    assert "has no price" in capsys.readouterr().out
+
+
+def test_check_reads_the_price_list_and_shows_budgets(folder: Path, capsys: pytest.CaptureFixture[str]):
+    """What would run, and what cannot."""
+    budgets = "budgets: [{name: b, scope: agent, limit_usd: 0.005, window: day}]\n"
+    (folder / "sidecar.yaml").write_text(GOOD + budgets)
+    assert run("check", "-c", "sidecar.yaml") == 0
+    assert "budgets     b  0.005 USD an agent each day, mode of the root" in capsys.readouterr().out
+    (folder / "prices.json").write_text("{}")
+    (folder / "sidecar.yaml").write_text(GOOD + "prices: {file: prices.json}\n")
+    assert run("check", "-c", "sidecar.yaml") == 64
+    assert "genai-prices publishes" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

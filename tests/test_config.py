@@ -104,7 +104,7 @@ def test_the_documented_example_of_the_design_is_read() -> None:
     assert both.budgets[0].limit_micro_usd == 2_100_000
     assert both.budgets[0].hold_micro_usd == 10_000
     assert both.store.path == Path("/var/lib/sidecar/state.db")
-    assert both.inactive == ("budgets", "journal", "admin")
+    assert both.inactive == ("journal", "admin")
 
 
 @pytest.mark.parametrize(
@@ -771,7 +771,7 @@ def test_the_example_is_right_and_complete(tmp_path: Path) -> None:
     """The commented example validates, and names every key but those of TLS, which need files."""
     path = ROOT / "examples/sidecar.yaml"
     example = load(path, {})
-    assert example.inactive == ("budgets", "journal", "admin")
+    assert example.inactive == ("journal", "admin")
     text = path.read_text()
     keys = {key.rpartition(".")[2] for key in TREE if "verifiers[].tls" not in key}
     assert sorted(key for key in keys if not re.search(rf"\b{key}\b *:", text)) == []

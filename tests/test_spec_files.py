@@ -76,21 +76,19 @@ verifiers: {require: [grounding, arithmetic], quorum: 2, mode: observe, timeout:
 
 
 def test_every_part_of_the_format_is_read(folder: Path):
-    """What is served works; what is not served yet is validated and named."""
+    """From file to promises."""
     write(folder, a_yaml=FULL)
     (spec,) = load([folder]).specs
     assert (spec.name, spec.mode, spec.source) == ("researcher/v1", Mode.ENFORCE, "specs/a.yaml")
     assert spec.request.parts[0].required
-    assert spec.inactive == ("cost",)
 
 
 def test_specs_are_described_for_people(folder: Path):
-    """The edge and the mode, then what is kept and what is only declared."""
+    """The edge and the mode, then what is kept."""
     write(folder, a_yaml=GOOD, b_yaml="spec: b/v1\nmatch: {}\nmode: observe\ncost: {}\n")
     assert SpecSource([folder]).describe() == [
         "spec        writer/v1  * -> writer *, mode of the route",
         "spec        b/v1  * -> * *, observe",
-        "              not active in this version: cost",
     ]
 
 
@@ -105,10 +103,10 @@ def test_everything_that_a_spec_declares_is_described(folder: Path):
         "              deadline: 30 s",
         "              task: machine a2a",
         "              resource: researcher/v1 at $.account.id, written by billing",
+        "              cost: model $.task.metadata.model, input_tokens $.i, output_tokens $.o, estimate $0.02",
         "              verifiers: 2 of grounding, arithmetic within 2 s, observe",
         "              idempotency: $.message.messageId for 86400 s, replay",
         "              consistency: available",
-        "              not active in this version: cost (estimate $0.02)",
     ]
 
 
@@ -709,10 +707,9 @@ async def test_watching_ends_when_it_is_told_to(folder: Path):
 
 @pytest.mark.parametrize("page", ["tasks.md", "consistency.md"])
 def test_the_specs_that_a_page_shows_load(folder: Path, page: str):
-    """Whoever copies one has a spec that works, with nothing in it that is not served."""
+    """Whoever copies one has a spec that works."""
     text = (Path(__file__).parent.parent / "docs" / page).read_text(encoding="utf-8")
     shown = re.findall(r"```yaml\n(spec:.*?)```", text, flags=re.DOTALL)
     write(folder, **{f"spec{number}_yaml": each for number, each in enumerate(shown)})
     specs = load([folder]).specs
     assert len(specs) == len(shown) == 2
-    assert {spec.inactive for spec in specs} == {()}

@@ -17,7 +17,7 @@ import click
 
 from sidecar.engine.exchange import UNKNOWN_CALLER
 from sidecar.engine.message import Direction
-from sidecar.engine.specs import SpecTable
+from sidecar.engine.specs import Spec, SpecTable
 from sidecar.errors import ConfigError, Mistake
 from sidecar.spec_files import load
 from sidecar.spec_tools.compare import Change, Verdict, compare_tables
@@ -143,12 +143,26 @@ def refuse_nothing_checked(result: Result, table: SpecTable) -> None:
 def lines_of(result: Result, table: SpecTable) -> Iterator[str]:
     yield from map(refused_line, result.refused)
     for one in table.specs:
-        if one.inactive:
-            yield f"note: {one.name} has parts that are not served yet and were not tested: {', '.join(one.inactive)}"
+        if live := live_parts(one):
+            yield f"note: {one.name} also says {', '.join(live)}, which only live calls can show"
     for edge, count in result.uncovered.items():
         yield f"note: no spec covers {edge} ({counted(count, 'message')} not checked)"
     refused = f"{result.refused_messages} would be refused" if result.refused else "none would be refused"
     yield f"{counted(result.messages, 'message')} of {counted(result.exchanges, 'exchange')} checked: {refused}"
+
+
+def live_parts(spec: Spec) -> list[str]:
+    """What a spec promises over several calls, or of their time and money."""
+    parts = {
+        "deadline": spec.deadline_s,
+        "idempotency": spec.idempotency,
+        "reads": spec.reads,
+        "task": spec.task,
+        "resource": spec.resource,
+        "cost": spec.cost,
+        "verifiers": spec.panel,
+    }
+    return [name for name, part in parts.items() if part is not None]
 
 
 def refused_line(one: Refused) -> str:

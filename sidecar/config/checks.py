@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
+from sidecar.config.clashes import refuse_repeated
 from sidecar.config.section import Section
 from sidecar.config.tls import UpstreamTls
-from sidecar.config.values import PlainName, UpstreamAddress
+from sidecar.config.values import ModelName, PlainName, ReadableFile, UpstreamAddress, entries
 from sidecar.engine.exchange import Mode
 from sidecar.units import MICRO_USD, BadValue, count, parse_usd, ratio, seconds, size
 
@@ -90,6 +91,39 @@ class Tasks(Section):
 
     stuck_after_s: Annotated[float, seconds("1s", "30d")] = Field(default=600.0, alias="stuck_after")
     """Seconds without progress after which an open task counts as stuck."""
+
+
+PerMtok = Annotated[Decimal, BeforeValidator(parse_usd)]
+
+
+class ModelPrice(Section):
+    """What a model costs, where no list knows it or a contract says otherwise."""
+
+    name: ModelName
+    """As callees report it; upper and lower case are one."""
+    input_usd_per_mtok: PerMtok
+    """US dollars per million input tokens."""
+    output_usd_per_mtok: PerMtok
+    """US dollars per million output tokens."""
+    cache_read_usd_per_mtok: PerMtok | None = None
+    """US dollars per million input tokens that are read from a cache. Left out: as any input."""
+    cache_write_usd_per_mtok: PerMtok | None = None
+    """US dollars per million input tokens that are written to one. Left out: as any input."""
+
+
+class Prices(Section):
+    """What models cost. Written at all, even as `{}`, usage is counted where no budget asks for it."""
+
+    file: ReadableFile | None = None
+    """A newer list as genai-prices publishes it; read again when it changes. Left out: the one that is installed."""
+    models: Annotated[tuple[ModelPrice, ...], entries()] = ()
+    """Prices of one's own. They come before any list."""
+
+    @field_validator("models")
+    @classmethod
+    def _unique(cls, models: tuple[ModelPrice, ...]) -> tuple[ModelPrice, ...]:
+        refuse_repeated([model.name.lower() for model in models], "name")
+        return models
 
 
 class Budget(Section):

@@ -12,6 +12,7 @@ from sidecar.config.values import redacted
 from sidecar.engine.exchange import UNKNOWN_CALLER, Mode
 
 if TYPE_CHECKING:
+    from sidecar.config.checks import Budget
     from sidecar.config.lineage import LineageSettings
     from sidecar.config.pressure import Pressure
     from sidecar.config.reporting import Tracing
@@ -37,6 +38,7 @@ def facts_of(config: Config) -> dict[str, list[str]]:
         "specs": [str(path) for path in config.specs] or ["none"],
         "lineage": [lineage_line(config.lineage)],
         "pressure": pressure_lines(config.pressure),
+        "budgets": [budget_line(budget) for budget in config.budgets],
         "metrics": [f"http://{config.metrics.listen}/metrics" if config.metrics else "off"],
         "traces": [traces_line(config.tracing)],
         "not active": [", ".join(config.inactive), "(checked, but not served yet)"] if config.inactive else [],
@@ -78,6 +80,16 @@ def pressure_lines(pressure: Pressure) -> list[str]:
     ]
     said = ", ".join(part for part in parts if part)
     return [said] if said else []
+
+
+def budget_line(budget: Budget) -> str:
+    """`per-conversation  2.00 USD a conversation, enforce`."""
+    whose = {"global": "for all", "conversation": "a conversation", "agent": "an agent", "edge": "an edge"}[
+        budget.scope
+    ]
+    each = "" if budget.window == "none" else f" each {budget.window}"
+    amount = f"{budget.limit_usd:.2f}" if budget.limit_usd * 100 % 1 == 0 else f"{budget.limit_usd.normalize():f}"
+    return f"{budget.name}  {amount} USD {whose}{each}, {budget.mode or 'mode of the root'}"
 
 
 def traces_line(tracing: Tracing) -> str:

@@ -37,6 +37,10 @@ def read_store(value: Any, info: ValidationInfo) -> StateUrl:
     )
 
 
+def read_spool(value: Any, info: ValidationInfo) -> StateUrl:
+    return read_state_url(value, info, ("memory", "sqlite"), f"memory://, {SQLITE_FORM}")
+
+
 def read_journal(value: Any, info: ValidationInfo) -> StateUrl:
     return read_state_url(value, info, ("sqlite",), SQLITE_FORM)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from sidecar.config.checks import Budget, Idempotency, Loops, Quarantine, Tasks, Verifier
+from sidecar.config.checks import Budget, Idempotency, Loops, Prices, Quarantine, Tasks, Verifier
 from sidecar.config.clashes import BadValues, Clash, refuse_repeated, repeated
 from sidecar.config.describe import described
 from sidecar.config.descriptor import Descriptor, read_descriptor
@@ -16,7 +16,7 @@ from sidecar.config.pressure import Pressure
 from sidecar.config.reporting import Admin, Log, Metrics, Tracing
 from sidecar.config.route import Route, listen_clashes, place
 from sidecar.config.section import Section
-from sidecar.config.state_url import StateUrl, read_journal, read_store
+from sidecar.config.state_url import StateUrl, read_journal, read_spool, read_store
 from sidecar.config.tls import ClientTls
 from sidecar.config.values import AgentName, ExistingPath, absent_if_false, entries
 from sidecar.engine import exchange
@@ -74,6 +74,10 @@ class Config(Section):
     """Money that may be spent."""
     pressure: Pressure = Pressure()
     """How much is asked at once."""
+    prices: Prices = Prices()
+    """What models cost."""
+    spool: Annotated[StateUrl, BeforeValidator(read_spool)] = StateUrl("memory", "memory://")
+    """Where charges wait while the shared store is away."""
     log: Log = Log()
     """What is written to standard error."""
     drain: Drain = Drain()
@@ -126,7 +130,7 @@ class Config(Section):
     @property
     def inactive(self) -> tuple[str, ...]:
         """Sections that the operator wrote and that this version validates but does not serve."""
-        sections = ("budgets", "journal", "admin")
+        sections = ("journal", "admin")
         said = [name for name in sections if name in self.model_fields_set and getattr(self, name)]
         return tuple(said)
 

@@ -140,6 +140,7 @@ NameGlob = Annotated[
     ),
 ]
 """Agents and methods; matched by `engine.specs.glob`, as in specs."""
+ModelName = Annotated[str, matching(r"[!-~]{1,128}", "1 to 128 printable ASCII characters without spaces")]
 HostName = Annotated[str, matching(r"[!-~]{1,255}", "1 to 255 printable ASCII characters without spaces")]
 Flag = Annotated[bool, BeforeValidator(read_flag)]
 ReadableFile = Annotated[Path, BeforeValidator(read_file)]

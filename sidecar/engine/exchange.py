@@ -174,6 +174,14 @@ class Exchange:
     """Clock.monotonic_ns when the callee was called; None while it cannot have seen anything."""
     given_deadline_ns: int | None = None
     """Clock.monotonic_ns by which we told the callee to be done, where the call carried no deadline of its own."""
+    remainder_micro_usd: int | None = None
+    """What this call and all that it causes may spend, as its callee's sidecar is told; None tells nothing."""
+    spent_micro_usd: int | None = None
+    """What was spent of the remainder that came with this call, as its caller's sidecar is told; None tells nothing."""
+    spent_there_micro_usd: int | None = None
+    """What the callee's sidecar told so of what we handed down."""
+    is_guarded_there: bool = False
+    """Whether the callee's sidecar said that it keeps the shared state of this exchange."""
     hints: list[str] = field(default_factory=list)
     """What the caller is told beside its answer, in trailers: `loop; remaining=1`."""
     is_awaited: IsAwaited | None = None

@@ -7,12 +7,26 @@ Until the first answer both may keep them, which does no harm: every verb counts
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from sidecar.engine.exchange import Exchange, Guarding, Route, Side
 
 GUARDED_KEY: Final = "sidecar-guarded"
 """Trailer by which the callee's sidecar tells the caller's that it keeps the shared state. No agent sees it."""
+
+
+SPENT_KEY: Final = "sidecar-spent-micro-usd"
+"""Trailer by which it tells what was spent of the remainder that the caller's handed down. No agent sees it."""
+
+SPENT_MAX_DIGITS: Final = 15
+
+
+def spent_in(trailers: Iterable[tuple[str, str | bytes]]) -> int | None:
+    """What the callee's sidecar says was spent; None where it says nothing that could be true."""
+    said = next((value for key, value in trailers if key == SPENT_KEY), "")
+    is_amount = isinstance(said, str) and said.isascii() and said.isdigit() and len(said) <= SPENT_MAX_DIGITS
+    return int(said) if is_amount else None
 
 
 class Guards:

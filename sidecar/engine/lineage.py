@@ -97,6 +97,8 @@ class Lineage:
     """Why an entry that came with it was not trusted."""
     deadline_ns: int | None = None
     """Clock.monotonic_ns by which whoever began this work stops waiting, as far as deadlines told; None if none did."""
+    cause: str = ""
+    """Outbound: id of the inbound exchange that caused it, and whose money it spends; empty where none did."""
 
     @property
     def trace_flags(self) -> int:
@@ -125,6 +127,7 @@ class Inheritance:
     caller: str | None = None
     rejected: Rejected | None = None
     deadline_ns: int | None = None
+    cause: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -189,6 +192,7 @@ class LineageKeeper:
             caller=inherited.caller,
             rejected=inherited.rejected,
             deadline_ns=self._deadline_ns(arrival, inherited.deadline_ns),
+            cause=inherited.cause,
         )
 
     def stamp(self, exchange: Exchange) -> list[w3c.Pair]:
@@ -204,7 +208,10 @@ class LineageKeeper:
             self._open(exchange)
         elif self._settings.attach and exchange.route.name not in self._settings.unattached_routes:
             now_unix_ms = self._clock.unix_ns() // 1_000_000
-            metadata.append((ENTRY_KEY, self._entries.seal(lineage, exchange.caller, exchange.callee, now_unix_ms)))
+            remainder = exchange.remainder_micro_usd
+            is_same = remainder == lineage.remainder_micro_usd
+            handed = lineage if is_same else replace(lineage, remainder_micro_usd=remainder)
+            metadata.append((ENTRY_KEY, self._entries.seal(handed, exchange.caller, exchange.callee, now_unix_ms)))
         return metadata
 
     async def saw(self, exchange: Exchange, names: Names) -> None:
@@ -278,6 +285,7 @@ class LineageKeeper:
         inherited.conversation = above.conversation
         inherited.hops = min(above.hops + 1, HOPS_MAX)
         inherited.remainder_micro_usd = above.remainder_micro_usd
+        inherited.cause = above.exchange_id
 
     def _deadline_ns(self, arrival: Arrival, above_ns: int | None) -> int | None:
         """The nearer of the call's own deadline and that of the work above it."""

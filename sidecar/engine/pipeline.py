@@ -81,6 +81,7 @@ class Engine:
             started_unix_ns=self._clock.unix_ns(),
             spec=self._specs.match(caller, arrival.route.callee, arrival.method),
             is_guarded_here=self._guards.are_here(arrival.route),
+            remainder_micro_usd=lineage.remainder_micro_usd,
         )
         self._tell("exchange_started", exchange)
         if self._on_start:
@@ -114,13 +115,23 @@ class Engine:
         exchange.dispatched_ns = self._clock.monotonic_ns()
         return self._lineage.stamp(exchange)
 
-    async def answered(self, exchange: Exchange, answer: Answer, *, is_guarded_there: bool = False) -> Decision:
+    async def answered(
+        self,
+        exchange: Exchange,
+        answer: Answer,
+        *,
+        is_guarded_there: bool = False,
+        spent_there_micro_usd: int | None = None,
+    ) -> Decision:
         """The callee's status is here and the caller has not heard of it: the last moment to refuse.
 
         `is_guarded_there`: whether the callee's own sidecar said that it keeps the shared state of this exchange.
+        `spent_there_micro_usd`: what it said was spent of the remainder that we handed down.
         """
         if exchange.side is Side.OUTBOUND:
             self._guards.heard(exchange.route, is_guarded_there)
+            exchange.is_guarded_there = is_guarded_there
+            exchange.spent_there_micro_usd = spent_there_micro_usd
         if self._on_answer:
             entered_ns = self._clock.monotonic_ns()
             await self._run(self._on_answer, exchange, exchange, answer)

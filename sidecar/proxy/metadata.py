@@ -24,6 +24,7 @@ HOP_BY_HOP = frozenset(
         "trailer",
         "transfer-encoding",
         "sidecar-guarded",
+        "sidecar-spent-micro-usd",
         "upgrade",
         "user-agent",
     }

@@ -18,7 +18,7 @@ from grpc._cython import cygrpc
 
 from sidecar.engine.exchange import Answer, Arrival, Exchange, Origin, Peer, Route, Status
 from sidecar.engine.finding import Finding, Forward, Reject, Replay, Severity
-from sidecar.engine.guarding import GUARDED_KEY, tells_caller
+from sidecar.engine.guarding import GUARDED_KEY, SPENT_KEY, spent_in, tells_caller
 from sidecar.engine.json_codec import JSON_CODEC, sniff
 from sidecar.engine.message import Codec, Direction, Message
 from sidecar.engine.pipeline import Engine
@@ -270,14 +270,23 @@ class Passage:
         """The trailers for the caller, once the engine has heard of the answer. Raises Refused."""
         is_guarded_there = any(key == GUARDED_KEY for key, _ in trailers or ())
         answer = Answer(status, carried(headers), carried(trailers))
-        decision = await self._way.engine.answered(self.exchange, answer, is_guarded_there=is_guarded_there)
+        decision = await self._way.engine.answered(
+            self.exchange,
+            answer,
+            is_guarded_there=is_guarded_there,
+            spent_there_micro_usd=spent_in(trailers or ()),
+        )
         if not isinstance(decision, Forward):
             raise Refused
         return (*answer.trailers, *self._own_trailers())
 
     def _own_trailers(self) -> list[tuple[str, str]]:
         own = [(HINT_TRAILER, hint) for hint in self.exchange.hints]
-        return [*own, (GUARDED_KEY, "1")] if tells_caller(self.exchange) else own
+        if tells_caller(self.exchange):
+            own.append((GUARDED_KEY, "1"))
+            if (spent := self.exchange.spent_micro_usd) is not None:
+                own.append((SPENT_KEY, str(spent)))
+        return own
 
     async def _send_late_headers(self, error: aio.AioRpcError) -> None:
         headers = carried(error.initial_metadata())

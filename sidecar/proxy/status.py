@@ -13,7 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from sidecar.engine.exchange import Exchange, Origin, Status
 from sidecar.engine.finding import Reject
-from sidecar.errors import REPLIES, REPLY_TRAILER, Retry
+from sidecar.errors import REPLIES, REPLY_TRAILER, Reason, Retry
 
 DOMAIN = "sidecar"
 """`google.rpc.ErrorInfo.domain` of every local reply."""
@@ -99,6 +99,8 @@ def details_of(exchange: Exchange, reject: Reject, delay_ms: int | None) -> list
     if delay_ms is not None:
         delay = duration_pb2.Duration(seconds=delay_ms // 1000, nanos=delay_ms % 1000 * 1_000_000)
         details.append(packed(error_details_pb2.RetryInfo(retry_delay=delay)))
+    if reject.reason is Reason.BUDGET_EXHAUSTED:
+        details.append(packed(quota_failure(reject)))
     return details
 
 
@@ -119,6 +121,17 @@ def jittered_ms(delay_s: float | None) -> int:
     least_s = RETRY_DELAY_S / 2 if delay_s is None else delay_s
     most_s = RETRY_DELAY_S * 1.5 if delay_s is None else delay_s * 1.5
     return math.ceil(random.uniform(least_s, most_s) * 1000)  # noqa: S311 - a spread, not a secret
+
+
+def quota_failure(reject: Reject) -> error_details_pb2.QuotaFailure:
+    """Which budget has too little left: its name, then whose purse it is."""
+    violations = [
+        error_details_pb2.QuotaFailure.Violation(
+            subject=finding.evidence.get("subject", ""), description=finding.message
+        )
+        for finding in reject.findings
+    ]
+    return error_details_pb2.QuotaFailure(violations=violations)
 
 
 def packed(detail: Message) -> any_pb2.Any:

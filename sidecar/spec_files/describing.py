@@ -1,11 +1,11 @@
-"""Describing: a spec in a few lines for people, what is kept and what is only declared."""
+"""Describing: a spec in a few lines for people."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterator
 
 from sidecar.engine.specs import Idempotency, PanelTerms, Spec, Terms
+from sidecar.engine.specs.promises import CostTerms
 
 INDENT = " " * 12
 
@@ -16,12 +16,10 @@ def described(spec: Spec) -> Iterator[str]:
     edge = f"{match.caller or '*'} -> {match.callee or '*'} {match.method or '*'}"
     yield f"{'spec':<12}{spec.name}  {edge}, {spec.mode or 'mode of the route'}"
     yield from (f"{INDENT}  {name}: {words}" for name, words in kept(spec) if words)
-    if spec.inactive:
-        yield f"{INDENT}  not active in this version: {', '.join(shown(spec, name) for name in spec.inactive)}"
 
 
 def kept(spec: Spec) -> Iterator[tuple[str, str]]:
-    """What this version holds calls to."""
+    """What calls are held to."""
     yield "request", terms(spec.request)
     yield "response", terms(spec.response)
     if spec.errors is not None:
@@ -34,6 +32,8 @@ def kept(spec: Spec) -> Iterator[tuple[str, str]]:
         yield "task", task(spec)
     if spec.resource is not None:
         yield "resource", resource(spec)
+    if spec.cost is not None:
+        yield "cost", cost(spec.cost)
     if spec.panel is not None:
         yield "verifiers", panel(spec.panel)
     if spec.idempotency is not None:
@@ -57,10 +57,13 @@ def panel(panel: PanelTerms) -> str:
     return f"{panel.quorum} of {', '.join(panel.require)} within {panel.timeout_s:g} s{mode}{when}{share}"
 
 
-def shown(spec: Spec, name: str) -> str:
-    """`task (machine a2a)`, so that what was understood can be compared with what was meant."""
-    words = SHOWN[name](spec)
-    return f"{name} ({words})" if words else name
+def cost(terms: CostTerms) -> str:
+    """`model $.m, input_tokens $.i, estimate $0.02`."""
+    paths = (("model", terms.model), ("input_tokens", terms.input_tokens), ("output_tokens", terms.output_tokens))
+    words = [f"{name} {path.text}" for name, path in paths if path is not None]
+    if terms.estimate_micro_usd is not None:
+        words.append(f"estimate ${terms.estimate_micro_usd / 1e6:.6g}")
+    return ", ".join(words)
 
 
 def deadline(spec: Spec) -> str:
@@ -82,11 +85,3 @@ def resource(spec: Spec) -> str:
         return ""
     who = f", written by {terms.owner or 'anyone'}" if terms.writes else ", read"
     return f"{terms.name or spec.name} at {terms.key.text}{who}"
-
-
-def cost(spec: Spec) -> str:
-    estimate = spec.cost.estimate_micro_usd if spec.cost else None
-    return "" if estimate is None else f"estimate ${estimate / 1e6:.6g}"
-
-
-SHOWN: Mapping[str, Callable[[Spec], str]] = MappingProxyType({each.__name__: each for each in (cost,)})

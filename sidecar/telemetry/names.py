@@ -326,9 +326,15 @@ WASTED_COST = _counter(
     "sum by (reason) (increase(sidecar_wasted_cost_usd_total[1d]))",
     "usd",
 )
-BUDGET_LIMIT = _gauge("budget_limit_usd", "budget", "What a budget allows.", "sidecar_budget_limit_usd", "usd")
+BUDGET_LIMIT = _gauge(
+    "budget_limit_usd", "budget", "What a budget allows each of its purses.", "sidecar_budget_limit_usd", "usd"
+)
 BUDGET_SPENT = _gauge(
-    "budget_spent_usd", "budget", "What was spent of it.", "sidecar_budget_spent_usd / sidecar_budget_limit_usd", "usd"
+    "budget_spent_usd",
+    "budget",
+    "What was spent of the fullest purse under a budget.",
+    "sidecar_budget_spent_usd / sidecar_budget_limit_usd",
+    "usd",
 )
 BUDGET_EVENTS = _counter(
     "budget_events_total", "budget event", "What happened to a budget.", "increase(sidecar_budget_events_total[1h])"
@@ -345,6 +351,12 @@ UNPRICED_CALLS = _counter(
     "agent model",
     "Calls to a model without a price.",
     "increase(sidecar_unpriced_calls_total[1d])",
+)
+PRICE_RELOADS = _counter(
+    "price_reloads_total",
+    "outcome",
+    "Reloads of the price list: loaded, or refused and the last good one kept.",
+    'increase(sidecar_price_reloads_total{outcome="refused"}[1h]) > 0',
 )
 DUPLICATES = _counter(
     "duplicates_total",

@@ -247,15 +247,6 @@ def test_parts_know_their_rule():
     ]
 
 
-def test_what_is_not_served_yet_is_named():
-    """A promise that nobody checks must be visible to whoever made it."""
-    spec = compiled(
-        request={"rules": []}, deadline="1s", verifiers={"require": ["a"]}, errors=[], cost={}, consistency="available"
-    )
-    assert spec.inactive == ("cost",)
-    assert compiled(request={"schema": True}).inactive == ()
-
-
 def test_all_flaws_of_a_spec_are_said_at_once():
     """Each with its way from the top of the spec."""
     with pytest.raises(BrokenSpec) as caught:

@@ -7,9 +7,10 @@ import logging
 import pytest
 
 from sidecar.engine.state.claims import Claimed, Standing
+from sidecar.engine.state.ledger import SETTLED_KEPT_S, Draw, Hold, Purse
 from sidecar.engine.state.pressure import Rate, RetryBudget
 from sidecar.engine.state.visits import Visit
-from sidecar.stores.memory import MemoryClaims, MemoryConversations, MemoryPressure, MemoryVisits
+from sidecar.stores.memory import MemoryClaims, MemoryConversations, MemoryLedger, MemoryPressure, MemoryVisits
 from sidecar.testing import ManualClock
 
 
@@ -164,3 +165,42 @@ async def test_conversations_that_are_over_are_forgotten_as_others_go_on():
     for number in range(10):
         await known(store, "new", number)
     assert list(store._kept) == ["new"]
+
+
+async def test_past_the_limit_of_charges_the_oldest_hold_lapses_and_its_money_stays():
+    """Making room gives no budget back."""
+    ledger = MemoryLedger(ManualClock(), charges_max=2)
+    for number in range(3):
+        await ledger.reserve(f"{number}", 10, [Hold(Purse("all", ""), 100)])
+    balance = (await ledger.balances([Hold(Purse("all", ""), 100)]))[0]
+    assert (balance.spent_micro_usd, balance.held_micro_usd) == (10, 20)
+    assert await ledger.settle("0", 5) is False
+
+
+async def test_past_the_limit_of_purses_an_idle_one_that_would_be_forgotten_goes_first():
+    """Never the one of a whole fleet, and never one with calls under way."""
+    ledger = MemoryLedger(ManualClock(), purses_max=2)
+    forgettable = [Hold(Purse("conversation", f"{number}", keep_s=9), 100) for number in range(3)]
+    everybody = Hold(Purse("all", ""), 100)
+    await ledger.reserve("held", 1, [everybody, forgettable[0]])
+    await ledger.charge("idle", [Draw(forgettable[1].purse, 0)], 1)
+    await ledger.charge("newest", [Draw(forgettable[2].purse, 0)], 1)
+    used = [each.used_micro_usd for each in await ledger.balances([everybody, *forgettable])]
+    assert used == [1, 1, 0, 0]
+
+
+async def test_what_was_charged_is_forgotten_in_time_and_not_before():
+    """The three kinds of charges fall due in the order in which they came, each in its own time."""
+    clock = ManualClock()
+    ledger = MemoryLedger(clock)
+    purse = Hold(Purse("all", ""), 100)
+    await ledger.charge("recorded", [Draw(purse.purse, 0)], 1)
+    for number in range(50):
+        await ledger.reserve(f"{number}", 1, [purse])
+        await ledger.settle(f"{number}", 1)
+    clock.advance(SETTLED_KEPT_S + 1)
+    for _ in range(3):
+        await ledger.settle("unknown", 0)
+    assert (await ledger.reserve("0", 1, [purse])).is_new
+    assert (await ledger.reserve("49", 1, [purse])).is_new
+    assert await ledger.charge("recorded", [], 1) is False

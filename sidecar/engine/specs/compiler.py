@@ -21,9 +21,6 @@ from sidecar.engine.specs.schema import Schema
 from sidecar.engine.specs.sentences import shown
 from sidecar.engine.specs.spec import Match, Part, Spec, Terms
 
-NOT_SERVED = ("cost",)
-"""Parts of a spec that are read and validated and do nothing yet."""
-
 
 def compile_spec(data: Mapping[str, Any], *, source: str = "", base_uri: str, fetch: Fetch | None = None) -> Spec:
     """A spec from data in the shape of the spec format. Raises BrokenSpec with every flaw that the format allows."""
@@ -38,7 +35,6 @@ def compile_spec(data: Mapping[str, Any], *, source: str = "", base_uri: str, fe
         errors=frozenset(data["errors"]) if "errors" in data else None,
         stream=data.get("stream"),
         **declared(data, Declarer(flaws)),
-        inactive=tuple(name for name in NOT_SERVED if name in data),
         source=source,
     )
     if flaws:

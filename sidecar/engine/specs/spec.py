@@ -97,8 +97,6 @@ class Spec:
     consistency: Consistency | None = None
     """What checks do while the shared store is away: available goes on, consistent refuses. None: available."""
     panel: PanelTerms | None = None
-    inactive: tuple[str, ...] = ()
-    """Parts that were declared and are not served yet, so that whoever loads it can say so."""
     source: str = ""
     """The file it came from, for people."""
 

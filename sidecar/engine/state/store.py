@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sidecar.engine.state.claims import Claims
 from sidecar.engine.state.conversations import Conversations
+from sidecar.engine.state.ledger import Ledger
 from sidecar.engine.state.pressure import Pressure
 from sidecar.engine.state.tasks import Tasks
 from sidecar.engine.state.versions import Versions
@@ -17,6 +18,10 @@ async def _nothing() -> None:
     """A store in memory has nothing to open and nothing to close."""
 
 
+def _never(call: Callable[[], None]) -> None:
+    """A store in this process is never away."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
     """The domains of one store, which share its connection."""
@@ -25,6 +30,7 @@ class Store:
     """`memory`, `sqlite` or `redis`, for labels."""
     claims: Claims
     conversations: Conversations
+    ledger: Ledger
     pressure: Pressure
     tasks: Tasks
     versions: Versions
@@ -33,3 +39,5 @@ class Store:
     """Begin what the store does beside its verbs. Never fails for a store that is away: that is a normal event."""
     close: Callable[[], Awaitable[None]] = _nothing
     """Let go of files and connections. Verbs after it raise StoreUnavailable."""
+    on_return: Callable[[Callable[[], None]], None] = _never
+    """Have something called whenever the store is back, before any verb is asked."""

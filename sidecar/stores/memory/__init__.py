@@ -9,6 +9,7 @@ from sidecar.engine.ports import Clock
 from sidecar.engine.state import Store
 from sidecar.stores.memory.claims import MemoryClaims
 from sidecar.stores.memory.conversations import MemoryConversations
+from sidecar.stores.memory.ledger import MemoryLedger
 from sidecar.stores.memory.pressure import MemoryPressure
 from sidecar.stores.memory.tasks import MemoryTasks
 from sidecar.stores.memory.versions import MemoryVersions
@@ -17,6 +18,7 @@ from sidecar.stores.memory.visits import MemoryVisits
 __all__ = [
     "MemoryClaims",
     "MemoryConversations",
+    "MemoryLedger",
     "MemoryPressure",
     "MemoryTasks",
     "MemoryVersions",
@@ -31,6 +33,7 @@ def open_memory(clock: Clock) -> Store:
         kind="memory",
         claims=MemoryClaims(clock),
         conversations=MemoryConversations(),
+        ledger=MemoryLedger(clock),
         pressure=MemoryPressure(clock),
         tasks=MemoryTasks(clock),
         versions=MemoryVersions(clock),

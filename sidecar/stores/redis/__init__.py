@@ -6,6 +6,7 @@ from sidecar.engine.ports import StoreReporter
 from sidecar.engine.state import Store
 from sidecar.stores.redis.claims import RedisClaims
 from sidecar.stores.redis.conversations import RedisConversations
+from sidecar.stores.redis.ledger import RedisLedger
 from sidecar.stores.redis.link import LinkTls, RedisLink
 from sidecar.stores.redis.pressure import RedisPressure
 from sidecar.stores.redis.script import Script
@@ -17,6 +18,7 @@ __all__ = [
     "LinkTls",
     "RedisClaims",
     "RedisConversations",
+    "RedisLedger",
     "RedisLink",
     "RedisPressure",
     "RedisTasks",
@@ -39,10 +41,12 @@ def redis_store(link: RedisLink) -> Store:
         kind="redis",
         claims=RedisClaims(link),
         conversations=RedisConversations(link),
+        ledger=RedisLedger(link),
         pressure=RedisPressure(link),
         tasks=RedisTasks(link),
         versions=RedisVersions(link),
         visits=RedisVisits(link),
         start=link.start,
         close=link.close,
+        on_return=link.on_return.append,
     )

@@ -9,7 +9,9 @@ from sidecar.engine.state import Store
 from sidecar.stores.sqlite.claims import SqliteClaims
 from sidecar.stores.sqlite.conversations import SqliteConversations
 from sidecar.stores.sqlite.database import Database
+from sidecar.stores.sqlite.ledger import SqliteLedger
 from sidecar.stores.sqlite.pressure import SqlitePressure
+from sidecar.stores.sqlite.spool import SqliteSpool
 from sidecar.stores.sqlite.tasks import SqliteTasks
 from sidecar.stores.sqlite.versions import SqliteVersions
 from sidecar.stores.sqlite.visits import SqliteVisits
@@ -18,7 +20,9 @@ __all__ = [
     "Database",
     "SqliteClaims",
     "SqliteConversations",
+    "SqliteLedger",
     "SqlitePressure",
+    "SqliteSpool",
     "SqliteTasks",
     "SqliteVersions",
     "SqliteVisits",
@@ -31,6 +35,7 @@ def open_sqlite(path: Path, clock: Clock) -> Store:
     schema = [
         SqliteClaims.SCHEMA,
         SqliteConversations.SCHEMA,
+        SqliteLedger.SCHEMA,
         SqlitePressure.SCHEMA,
         SqliteTasks.SCHEMA,
         SqliteVersions.SCHEMA,
@@ -41,6 +46,7 @@ def open_sqlite(path: Path, clock: Clock) -> Store:
         kind="sqlite",
         claims=SqliteClaims(database),
         conversations=SqliteConversations(database),
+        ledger=SqliteLedger(database),
         pressure=SqlitePressure(database),
         tasks=SqliteTasks(database),
         versions=SqliteVersions(database),
