@@ -20,7 +20,7 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,dev,verifiers]'
 	@touch $@
 
-demo: venv ## Three real agents, each behind a sidecar: the main job in under two minutes
+demo: venv ## Four real agents, each behind a sidecar: the main job in under two minutes
 	$(BIN)/sidecar demo $(ARGS)
 
 test: venv tools-test ## The whole test suite

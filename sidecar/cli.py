@@ -104,7 +104,7 @@ def check(**options: Any) -> None:
 @main.command()
 @click.option("--keep", is_flag=True, help="Leave everything running afterwards, to be poked at.")
 def demo(keep: bool) -> None:
-    """Play the main job with three real agents, each behind a sidecar, and show what happened."""
+    """Play the main job with four real agents, each behind a sidecar, and show what happened."""
     from sidecar.demo import run as play  # the demo's packages are an extra
 
     sys.exit(play(keep=keep))

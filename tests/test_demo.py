@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_every_claim_of_the_demo_is_observed(capsys: pytest.CaptureFixture[str]):
-    """Exit code 0 means that all five scenes went as told."""
+    """Exit code 0 means that every scene went as told."""
     assert play(ROOT, keep=False) == 0
     assert "claims were observed" in capsys.readouterr().out
 

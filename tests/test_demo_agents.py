@@ -250,7 +250,7 @@ async def order(address: str, data: dict[str, Any]) -> dict[str, Any]:
 async def test_teller_pays_as_often_as_it_is_told() -> None:
     """It believes every message, so somebody else must keep a duplicate from it."""
     async with running("teller", teller.build) as (address, _):
-        paid = [await order(address, {"do": "pay", "account": "alice", "amount_usd": 20}) for _ in range(2)]
+        paid = [await order(address, {"do": "pay", "account": {"id": "alice"}, "amount_usd": 20}) for _ in range(2)]
     assert [(account["balance_usd"], account["version"]) for account in paid] == [(980, 2), (960, 3)]
 
 
@@ -258,7 +258,7 @@ async def test_teller_overwrites_whatever_stands_there_now() -> None:
     """It does not look at versions, so somebody else must keep a stale write from it."""
     async with running("teller", teller.build) as (address, _):
         wrote = [
-            await order(address, {"do": "write", "account": "alice", "limit_usd": limit, "version": 1})
+            await order(address, {"do": "write", "account": {"id": "alice", "limit_usd": limit, "version": 1}})
             for limit in (500, 50)
         ]
     assert [(account["limit_usd"], account["version"]) for account in wrote] == [(500, 2), (50, 3)]
@@ -267,7 +267,9 @@ async def test_teller_overwrites_whatever_stands_there_now() -> None:
 async def test_teller_says_what_its_advice_took() -> None:
     """As a model's provider would report it."""
     async with running("teller", teller.build) as (address, _):
-        answer = await send(address, new_data_message({"do": "advise", "account": "alice"}, role=Role.ROLE_USER))
+        answer = await send(
+            address, new_data_message({"do": "advise", "account": {"id": "alice"}}, role=Role.ROLE_USER)
+        )
     assert MessageToDict(answer.message.metadata)["usage"]["input_tokens"] == 20_000
 
 

@@ -2,11 +2,10 @@
 
 It expects a data part and answers with one message, whose data part is the account as it stands now:
 
-- `{"do": "pay", "account": "alice", "amount_usd": 20}` takes money; told twice, it pays twice
-- `{"do": "read", "account": "alice"}`
-- `{"do": "write", "account": "alice", "limit_usd": 500, "version": 3}` overwrites, whatever stands there now
-- `{"do": "advise", "account": "alice"}` has a model think about it, and says what that took
-- `{"do": "audit", "account": "alice"}` opens a task on which nobody works
+- `{"do": "pay", "account": {"id": "alice"}, "amount_usd": 20}` takes money; told twice, it pays twice
+- `{"do": "write", "account": {"id": "alice", "limit_usd": 500}}` overwrites, whatever stands there now
+- `{"do": "advise", "account": {"id": "alice"}}` has a model think about it, and says what that took
+- `{"do": "audit", "account": {"id": "alice"}}` opens a task on which nobody works
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from examples.agents.serve import Settings, serve_agent
 
 log = logging.getLogger("agent")
 
-MODEL = "gpt-4o"
+MODEL = "house-model"
 THOUGHT = {"model": MODEL, "input_tokens": 20_000, "output_tokens": 10_000}
 """What one piece of advice takes, as the model's provider would report it."""
 
@@ -57,12 +56,16 @@ class Teller(AgentExecutor):
         if order.get("do") == "audit":
             await self._audit(job, event_queue)
             return
-        account = self._book.setdefault(str(order.get("account")), Account(str(order.get("account"))))
+        account = self._account(order)
         await self._do(order, account)
         answer = new_data_message({"account": asdict(account)}, context_id=job.context_id)
         if order.get("do") == "advise":
             ParseDict({"usage": THOUGHT}, answer.metadata)
         await event_queue.enqueue_event(answer)
+
+    def _account(self, order: dict[str, Any]) -> Account:
+        name = str(dict(order.get("account", {})).get("id", ""))
+        return self._book.setdefault(name, Account(name))
 
     async def _do(self, order: dict[str, Any], account: Account) -> None:
         await asyncio.sleep(self._pace_s)
@@ -71,7 +74,7 @@ class Teller(AgentExecutor):
             account.version += 1
             log.info("paid %s from %s", order["amount_usd"], account.id)
         elif order["do"] == "write":
-            account.limit_usd = int(order["limit_usd"])
+            account.limit_usd = int(order["account"]["limit_usd"])
             account.version += 1
             log.info("wrote %s", account.id)
 

@@ -1,4 +1,4 @@
-"""The demo: three real agents, a sidecar process beside each, three verifiers, and a play in eight scenes that
+"""The demo: four real agents, a sidecar process beside each, three verifiers, and a play in thirteen scenes that
 shows what this gives.
 
 - *stage*: addresses, folders and configurations, made afresh for each performance.

@@ -69,14 +69,14 @@ class Watch:
     async def begin(cls, address: str) -> Watch:
         return cls(address, await pages.metrics(address))
 
-    async def change(self, expected: int, name: str, **labels: str) -> int:
-        """By how much a counter has grown. Waits for `expected`, and gives what there is when that does not come."""
+    async def change(self, expected: int, name: str, *, scale: int = 1, **labels: str) -> int:
+        """By how much a counter has grown, in units of 1/`scale`. Waits for `expected`, and gives what there is."""
         until_s = time.monotonic() + SETTLE_LIMIT_S
         # Another process sets no event of ours, so it is polled.
-        while (grown := await self._grown(name, labels)) != expected and time.monotonic() < until_s:  # noqa: ASYNC110
+        while (grown := await self._grown(name, scale, labels)) != expected and time.monotonic() < until_s:  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
         return grown
 
-    async def _grown(self, name: str, labels: dict[str, str]) -> int:
+    async def _grown(self, name: str, scale: int, labels: dict[str, str]) -> int:
         now = await pages.metrics(self._address)
-        return now.total(name, **labels) - self._before.total(name, **labels)
+        return now.total(name, scale=scale, **labels) - self._before.total(name, scale=scale, **labels)

@@ -1,4 +1,4 @@
-"""The fleet: three agents, three sidecars and three verifiers, each a process of its own."""
+"""The fleet: four agents, four sidecars and three verifiers, each a process of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sidecar.demo.process import Process
 from sidecar.demo.stage import AGENTS, PEERS, VERIFIERS, Stage
 
 READY_LIMIT_S = 30.0
-"""From start to ready. Nine interpreters start at once, perhaps on two busy cores."""
+"""From start to ready. Eleven interpreters start at once, perhaps on two busy cores."""
 
 POLL_S = 0.05
 
@@ -82,7 +82,11 @@ class Fleet:
 
     def calls_received(self, name: str) -> int:
         """How many messages the agent says it received: its own log, of which no sidecar knows."""
-        return self.agents[name].log.read_text(encoding="utf-8").count("received message ")
+        return self.logged(name, "received message ")
+
+    def logged(self, name: str, words: str) -> int:
+        """How often the agent's own log has these words."""
+        return self.agents[name].log.read_text(encoding="utf-8").count(words)
 
     async def _start_agent(self, name: str, told: Told) -> None:
         address = self.stage.agent(name)

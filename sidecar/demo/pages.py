@@ -34,9 +34,10 @@ class Metrics:
             Sample(sample.name, sample.labels, sample.value) for family in families for sample in family.samples
         ]
 
-    def total(self, name: str, **labels: str) -> int:
-        """The sum of a counter's series that carry these labels; 0 where there is none."""
-        return int(sum(sample.value for sample in self._samples if sample.name == name and is_like(sample, labels)))
+    def total(self, name: str, *, scale: int = 1, **labels: str) -> int:
+        """The sum of the series that carry these labels, in units of 1/`scale`; 0 where there is none."""
+        values = (sample.value for sample in self._samples if sample.name == name and is_like(sample, labels))
+        return round(sum(values) * scale)
 
 
 def is_like(sample: Sample, labels: Mapping[str, str]) -> bool:

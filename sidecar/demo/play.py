@@ -1,4 +1,4 @@
-"""The play from first to last: set up, start, eight scenes, the show, and everything taken down again."""
+"""The play from first to last: set up, start, the scenes, the show, and everything taken down again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from sidecar.demo import panel_scenes, scenes
+from sidecar.demo import guard_scenes, panel_scenes, scenes
 from sidecar.demo.claims import Scene
 from sidecar.demo.fleet import Fleet, StartError
 from sidecar.demo.otlp_sink import OtlpSink
@@ -17,7 +17,7 @@ from sidecar.demo.scenes import House
 from sidecar.demo.show import Show
 from sidecar.demo.stage import new_folder, set_up
 
-SCENES = (*scenes.SCENES, *panel_scenes.SCENES)
+SCENES = (*scenes.SCENES, *panel_scenes.SCENES, *guard_scenes.SCENES)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -71,7 +71,7 @@ async def started(root: Path, sink: OtlpSink, house_keeping: AsyncExitStack, sho
     """A fleet that is ready, on other ports where the first ones were taken. Raises StartError."""
     for attempt in range(1, ATTEMPTS + 1):
         folder = new_folder()
-        show.say("Starting three agents, a sidecar beside each, and three verifiers:", "bold")
+        show.say("Starting four agents, a sidecar beside each, and three verifiers:", "bold")
         fleet = await house_keeping.enter_async_context(Fleet(set_up(root, folder, sink.address)))
         try:
             await fleet.start(show.ready)

@@ -13,8 +13,8 @@ from string import Template
 from types import MappingProxyType
 from typing import Final
 
-AGENTS: Final = ("researcher", "writer", "planner")
-PEERS: Final = MappingProxyType({"planner": ("researcher", "writer"), "researcher": (), "writer": ()})
+AGENTS: Final = ("researcher", "writer", "planner", "teller")
+PEERS: Final = MappingProxyType({"planner": ("researcher", "writer"), "researcher": (), "writer": (), "teller": ()})
 """Whom each agent calls."""
 
 VERIFIERS: Final = ("grounding", "rules", "arithmetic")

@@ -34,7 +34,10 @@ class Answer:
     elapsed_s: float = 0.0
     reply: str = ""
     """The `sidecar-reply` trailer: set where a sidecar answered in the callee's place."""
+    hint: str = ""
+    """The `sidecar-hint` trailer: what is about to be refused."""
     info: error_details_pb2.ErrorInfo = field(default_factory=error_details_pb2.ErrorInfo)
+    quota: error_details_pb2.QuotaFailure = field(default_factory=error_details_pb2.QuotaFailure)
 
     @property
     def reason(self) -> str:
@@ -82,13 +85,23 @@ def artifacts_in(event: Mapping[str, Any]) -> list[dict[str, Any]]:
     return list(event.get("task", {}).get("artifacts", []))
 
 
-async def ask(address: str, part: Mapping[str, Any], *, context_id: str = "", is_streaming: bool = False) -> Answer:
-    """One message with one part (`{"text": ...}` or `{"data": ...}`), as a new conversation where no id is given."""
+async def ask(
+    address: str,
+    part: Mapping[str, Any],
+    *,
+    context_id: str = "",
+    is_streaming: bool = False,
+    is_impatient: bool = False,
+) -> Answer:
+    """One message with one part (`{"text": ...}` or `{"data": ...}`), as a new conversation where no id is given.
+
+    `is_impatient`: the task itself is answer enough, its end is not waited for.
+    """
     answer = Answer()
     began_s = time.monotonic()
     async with grpc.aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
-            async for event in events_of(channel, request_of(part, context_id), is_streaming):
+            async for event in events_of(channel, request_of(part, context_id, is_impatient), is_streaming, answer):
                 answer.events.append(MessageToDict(event))
                 answer.arrivals_s.append(time.monotonic() - began_s)
         except grpc.aio.AioRpcError as error:
@@ -97,30 +110,40 @@ async def ask(address: str, part: Mapping[str, Any], *, context_id: str = "", is
     return answer
 
 
-async def events_of(channel: grpc.aio.Channel, request: Any, is_streaming: bool) -> AsyncIterator[Any]:
+async def events_of(channel: grpc.aio.Channel, request: Any, is_streaming: bool, answer: Answer) -> AsyncIterator[Any]:
     stub: Any = a2a_pb2_grpc.A2AServiceStub(channel)  # type: ignore[no-untyped-call] # generated without types
     if not is_streaming:
-        yield await stub.SendMessage(request, metadata=METADATA, timeout=CALL_LIMIT_S)
+        call = stub.SendMessage(request, metadata=METADATA, timeout=CALL_LIMIT_S)
+        yield await call
+        note_trailers(answer, await call.trailing_metadata())
         return
     async for event in stub.SendStreamingMessage(request, metadata=METADATA, timeout=CALL_LIMIT_S):
         yield event
 
 
-def request_of(part: Mapping[str, Any], context_id: str) -> Any:
+def request_of(part: Mapping[str, Any], context_id: str, is_impatient: bool = False) -> Any:
     message = {
         "messageId": str(uuid.uuid4()),
         "contextId": context_id or str(uuid.uuid4()),
         "role": "ROLE_USER",
         "parts": [dict(part)],
     }
-    return ParseDict({"message": message}, a2a_pb2.SendMessageRequest())
+    configuration = {"returnImmediately": is_impatient}
+    return ParseDict({"message": message, "configuration": configuration}, a2a_pb2.SendMessageRequest())
+
+
+def note_trailers(answer: Answer, metadata: Any) -> dict[str, Any]:
+    trailers = dict(metadata or ())
+    answer.reply = str(trailers.get("sidecar-reply", ""))
+    answer.hint = str(trailers.get("sidecar-hint", ""))
+    return trailers
 
 
 def note_error(answer: Answer, error: grpc.aio.AioRpcError) -> None:
-    trailers = dict(error.trailing_metadata() or ())
+    trailers = note_trailers(answer, error.trailing_metadata())
     answer.code = error.code().name
     answer.message = error.details() or ""
-    answer.reply = str(trailers.get("sidecar-reply", ""))
     status = status_pb2.Status.FromString(trailers.get("grpc-status-details-bin", b""))
     for detail in status.details:
-        detail.Unpack(answer.info)
+        if not detail.Unpack(answer.info):
+            detail.Unpack(answer.quota)
