@@ -23,6 +23,7 @@ from sidecar.engine.verdict import Evidence, Failure, Opinion, PanelVerdict, Val
 from sidecar.panel import BacklogLimits, VerifierPanel, VerifierSettings, VerifierTls
 from sidecar.panel.breaker import Breaker
 from sidecar.system import SystemClock
+from sidecar.telemetry.money_metrics import MoneyMetrics
 from sidecar.telemetry.panel_metrics import PanelMetrics
 from sidecar.testing import ManualClock
 from sidecar.v1 import common_pb2, verifier_pb2, verifier_pb2_grpc
@@ -151,7 +152,7 @@ async def bench(
             for index, each in enumerate(verifiers)
         ]
         registry = CollectorRegistry()
-        metrics = PanelMetrics(registry, [each.name for each in every])
+        metrics = PanelMetrics(registry, [each.name for each in every], spent=MoneyMetrics(registry, ()).cost_settled)
         panel = VerifierPanel(every, clock=clock or SystemClock(), reporter=metrics, backlog=limits)
         stack.push_async_callback(panel.drain, 0)
         yield Bench(panel, registry)
@@ -251,6 +252,36 @@ async def test_a_fail_carries_what_does_not_hold():
     assert (verdict.value, told.score, told.version) == (F, 0.2, "9")
     assert told.findings[0].message.startswith("42 is nowhere!")
     assert len(told.findings[0].message) == 300
+
+
+@pytest.mark.parametrize(
+    ("said", "cost"),
+    [
+        (None, None),
+        (
+            {"model": "m", "input_tokens": 7, "output_tokens": 2, "cost_micro_usd": 30, "is_priced": True},
+            (30, "reported"),
+        ),
+        ({"model": "m", "input_tokens": 7, "output_tokens": 2, "cost_micro_usd": 30}, (0, "unknown")),
+        ({"input_tokens": -7, "output_tokens": -2, "cost_micro_usd": -30, "is_priced": True}, (0, "reported")),
+    ],
+)
+async def test_what_a_verdict_cost_is_known(said: Any, cost: Any):
+    """It is money of ours, whoever spends it; less than nothing is not believed."""
+    more = {} if said is None else {"usage": verifier_pb2.Usage(**said)}
+    async with bench(Verifier(says(PASS, **more))) as at:
+        verdict = await at.ask()
+    found = verdict.opinions[0].cost
+    labels = {
+        "agent": "verifier:v0",
+        "model": (said or {}).get("model") or "_unknown",
+        "source": cost[1] if cost else "",
+    }
+    counted = at.registry.get_sample_value("sidecar_cost_usd_total", labels)
+    assert counted == (None if cost is None else pytest.approx(cost[0] / 1e6))
+    assert (None if found is None else (found.micro_usd, found.source.value)) == cost
+    if found is not None:
+        assert (found.usage.input_tokens or 0) >= 0
 
 
 async def test_three_slow_verifiers_take_the_time_of_one():

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Literal
 
+from sidecar.engine.costs import Cost
 from sidecar.engine.exchange import Mode
 from sidecar.engine.message import JSON
 
@@ -107,6 +108,8 @@ class Opinion:
     mode: Mode | None = None
     """The verifier's own. In observe its opinion is kept and shown, and decides nothing."""
     fail: Literal["open", "closed"] = "open"
+    cost: Cost | None = None
+    """What it took to come to the verdict, where the verifier says; None where it says nothing."""
     judged_schemas: bool = False
     """It was handed the spec's own schemas, so its verdict is one on what the sidecar's engine has judged too."""
 

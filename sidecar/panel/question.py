@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from google.protobuf.message import DecodeError
 
+from sidecar.engine.costs import Cost, Source
 from sidecar.engine.message import JSON
+from sidecar.engine.usage import Usage
 from sidecar.engine.verdict import Complaint, Evidence, Failure, Value
 from sidecar.v1 import common_pb2, verifier_pb2
 
@@ -22,6 +24,7 @@ RULE_CHARS = 64
 SENTENCE_CHARS = 300
 POINTER_CHARS = 200
 VERSION_CHARS = 64
+MODEL_CHARS = 64
 """Verifiers are not ours: what they write reaches logs and spans, so it is cut."""
 
 VALUES = {
@@ -47,6 +50,7 @@ class Answer:
     score: float
     findings: tuple[Complaint, ...]
     version: str
+    cost: Cost | None = None
 
 
 class Question:
@@ -93,7 +97,8 @@ class Question:
         if not 0.0 <= verdict.score <= 1.0:  # NaN is in no range
             raise Unusable(Failure.BAD_SCORE)
         complaints = tuple(complaint(each) for each in verdict.findings[:COMPLAINTS_KEPT])
-        return Answer(VALUES[verdict.value], verdict.score, complaints, line(verdict.version, VERSION_CHARS))
+        version, cost = line(verdict.version, VERSION_CHARS), cost_of(verdict)
+        return Answer(VALUES[verdict.value], verdict.score, complaints, version, cost)
 
 
 def wire(evidence: Evidence) -> Any:
@@ -123,6 +128,20 @@ def parsed(payload: bytes) -> Any:
         return verifier_pb2.Verdict.FromString(payload)
     except DecodeError as error:
         raise Unusable(Failure.GARBAGE) from error
+
+
+def cost_of(verdict: Any) -> Cost | None:
+    """What a verifier says of its own cost. Less than nothing is no cost, whoever says so."""
+    if not verdict.HasField("usage"):
+        return None
+    said = verdict.usage
+    usage = Usage(
+        model=line(said.model, MODEL_CHARS) or None,
+        input_tokens=max(said.input_tokens, 0),
+        output_tokens=max(said.output_tokens, 0),
+    )
+    source = Source.REPORTED if said.is_priced else Source.UNKNOWN
+    return Cost(max(said.cost_micro_usd, 0) if said.is_priced else 0, source, usage)
 
 
 def complaint(finding: Any) -> Complaint:

@@ -159,6 +159,7 @@ class Seat:
             family=who.family or who.name or self.settings.name,
             score=answer.score,
             findings=answer.findings,
+            cost=answer.cost,
         )
 
     def _connected(self) -> tuple[aio.Channel, Descriptions]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from sidecar.engine.costs import Cost
 from sidecar.engine.ports import PanelReporter
 from sidecar.engine.verdict import Failure, Opinion, Value
 from sidecar.telemetry import names
@@ -30,8 +31,10 @@ class PanelMetrics(PanelReporter):
         verifiers: Iterable[str],
         series_limit: int = SERIES_LIMIT,
         breakers: BreakerGauge | None = None,
+        spent: Callable[[str, Cost], None] = lambda *_: None,
     ) -> None:
-        """`breakers` is the registry's, where it has one already."""
+        """`breakers` is the registry's, where it has one already. `spent` counts what verdicts cost, by agent."""
+        self._spent = spent
         self._verdicts = CounterFamily(names.VERDICTS, series_limit)
         self._durations = HistogramFamily(names.VERIFIER_DURATION, series_limit)
         self._dissent = CounterFamily(names.VERIFIER_DISSENT, series_limit)
@@ -46,6 +49,8 @@ class PanelMetrics(PanelReporter):
         self._verdicts.series(opinion.verifier, opinion.value.label).add()
         if opinion.failure not in NOT_ASKED:
             self._durations.series(opinion.verifier).observe(opinion.duration_s)
+        if opinion.cost is not None:
+            self._spent(target_of(opinion.verifier), opinion.cost)
 
     def dissented(self, opinion: Opinion) -> None:
         self._dissent.series(opinion.verifier).add()
@@ -66,5 +71,5 @@ class PanelMetrics(PanelReporter):
 
 
 def target_of(verifier: str) -> str:
-    """The label of `breaker_open`: upstreams may have breakers too, and an agent may be called like a verifier."""
+    """The label of `breaker_open` and of money: upstreams have both too, and an agent may be called like a verifier."""
     return f"verifier:{verifier}"
