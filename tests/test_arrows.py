@@ -1,4 +1,7 @@
-"""Dependencies point one way: cli → app → {proxy, stores, telemetry, checks} → engine → standard library."""
+"""Dependencies point one way: cli → app → line_up → {panel, stores, telemetry, checks, prices} → engine.
+
+The proxy stands beside the line-up: `app` brings the two together, and neither imports the other.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,9 @@ ALLOWED = {
     **dict.fromkeys(MIDDLE, FOUNDATION),
     "config": {"engine", "errors", "units", "yaml_source", "__init__"},
     "spec_files": {"engine", "errors", "yaml_source"},
+    "line_up": FOUNDATION | (MIDDLE - {"proxy"}) | {"config", "wiring"},
 }
-"""What each room may import besides itself. Rooms not named here (cli, app, demo, testing) stand at the top."""
+"""What each room may import besides itself. Rooms not named here (cli, app, wiring, demo, testing) stand at the top."""
 
 TRANSPORT_FREE = {"engine", "checks"}
 

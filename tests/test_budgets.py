@@ -15,7 +15,6 @@ from a2a.types import a2a_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
-from sidecar.checks.budget import Standing
 from sidecar.testing import RunningSidecar, running_sidecar
 from tests.stores.places import RedisServer
 
@@ -99,7 +98,7 @@ async def ask(address: str, method: str = SEND, context_id: str = "c") -> Any:
 
 
 async def spent(running: RunningSidecar, budget: str = "all") -> int:
-    fullest = await running.app._store.ledger.fullest(budget, 0)
+    fullest = await running.app.line_up.store.ledger.fullest(budget, 0)
     assert not fullest or fullest[0].held_micro_usd == 0
     return fullest[0].spent_micro_usd if fullest else 0
 
@@ -198,7 +197,7 @@ async def test_metrics_tell_tokens_money_and_how_budgets_stand():
         await ask(running.address)
         agent.tokens = None
         await ask(running.address)
-        await Standing(running.app._store.ledger, running.app._budgets, running.app._money).tell()
+        await running.app.line_up.money.standing.tell()
         seen = scraped(running)
     for line in (
         'sidecar_tokens_total{agent="callee",model="m",type="input"} 10000.0',
@@ -276,7 +275,7 @@ async def test_no_charge_is_lost_or_doubled_when_redis_is_killed_between_two_sid
         answers = await asyncio.gather(*calls)
         assert all(isinstance(answer, aio.UnaryUnaryCall) for answer in answers)
         for _ in range(200):
-            if not any(each.app._spool.waiting for each in running):
+            if not any(each.app.line_up.money.spool.waiting for each in running):
                 break
             await asyncio.sleep(0.05)
         assert [await spent(each) for each in running] == [300 * 7_001] * 2

@@ -1,4 +1,5 @@
-"""What the engine needs from outside, in the words of the domain. Tests script these; `app` wires the real ones.
+"""What the engine needs from outside, in the words of the domain. Tests script these; `app` and `line_up` wire the
+real ones.
 
 What checks ask of a store is in `engine.state`, a port for each domain.
 """
