@@ -79,13 +79,18 @@ class LineUp:
         self._tell_late = tell_late
         self._registry, self._series_limit = metrics.registry, series_limit(config)
         self._breakers = BreakerGauge(self._registry)
-        verifiers = [verifier.name for verifier in config.verifiers]
-        self._panel_metrics = PanelMetrics(self._registry, verifiers, self._series_limit, self._breakers)
+        budgets = [budget.name for budget in config.budgets]
+        money_metrics = MoneyMetrics(self._registry, budgets, self._series_limit)
+        self._panel_metrics = PanelMetrics(
+            self._registry,
+            [verifier.name for verifier in config.verifiers],
+            self._series_limit,
+            self._breakers,
+            spent=money_metrics.cost_settled,
+        )
         self._panel = VerifierPanel(verifier_settings(config), clock=clock, reporter=self._panel_metrics)
         self.quarantine = QuarantineCheck(clock, cooldown_s=config.quarantine.cooldown_s, fail_open=metrics.fail_open)
         metrics.watch_quarantine("edge", lambda: self.quarantine.count)
-        budgets = [budget.name for budget in config.budgets]
-        money_metrics = MoneyMetrics(self._registry, budgets, self._series_limit)
         prices = read_prices(config, money_metrics)  # before anything is opened: a mistake in it leaves nothing open
         self.store = open_store(config, clock, StoreMetrics(self._registry, self._series_limit))
         store_away = self._store_away(BudgetCheck.name)
