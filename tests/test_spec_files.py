@@ -110,6 +110,21 @@ def test_everything_that_a_spec_declares_is_described(folder: Path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("reads", "said"),
+    [
+        ("{single_flight: true}", ["one answer for identical calls of one caller"]),
+        ("{single_flight: true, across_callers: true}", ["one answer for identical calls of all callers"]),
+        ("{}", []),
+    ],
+)
+def test_shared_reads_are_described(folder: Path, reads: str, said: list[str]):
+    """Who shares an answer with whom is worth a second look before it is in force."""
+    write(folder, a_yaml=GOOD + f"reads: {reads}\n")
+    _, *promises = SpecSource([folder]).describe()
+    assert promises == [f"              reads: {words}" for words in said]
+
+
 def test_yaml_and_json_files_and_folders_load(folder: Path):
     """A path is a file or a folder with any depth; one that is named twice counts once."""
     as_json = json.dumps({"spec": "b/v1", "match": {"callee": "b"}})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidecar.engine.specs import Idempotency, PanelTerms, Spec, Terms
-from sidecar.engine.specs.promises import CostTerms
+from sidecar.engine.specs.promises import CostTerms, ReadTerms
 
 INDENT = " " * 12
 
@@ -38,6 +38,8 @@ def kept(spec: Spec) -> Iterator[tuple[str, str]]:
         yield "verifiers", panel(spec.panel)
     if spec.idempotency is not None:
         yield "idempotency", idempotency(spec.idempotency)
+    if spec.reads is not None:
+        yield "reads", reads(spec.reads)
     yield "consistency", spec.consistency or ""
 
 
@@ -72,6 +74,12 @@ def deadline(spec: Spec) -> str:
 
 def idempotency(terms: Idempotency) -> str:
     return f"{terms.key.text if terms.key else 'the arguments'} for {terms.retain_s:g} s, {terms.duplicates}"
+
+
+def reads(terms: ReadTerms) -> str:
+    """`one answer for identical calls of one caller`."""
+    whose = "all callers" if terms.across_callers else "one caller"
+    return f"one answer for identical calls of {whose}" if terms.single_flight else ""
 
 
 def task(spec: Spec) -> str:
