@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +82,22 @@ def test_the_page_of_names_is_what_the_table_says():
 def test_every_label_of_a_metric_is_explained():
     """A label that the page does not explain would be a riddle on a board."""
     assert {label for metric in METRICS for label in metric.labels} == set(LABELS)
+
+
+def test_every_dependency_has_its_reason():
+    """Whoever wonders why a package is installed finds it in the table; packages for tests alone are told below it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    needed = {name_of(each) for each in [*project["dependencies"], *extras["demo"], *extras["verifiers"]]}
+    table = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("| package | why |")[2]
+    cells = re.findall(r"^\| ([^|]+) \|", table, flags=re.MULTILINE)
+    told = {name_of(each) for cell in cells for each in cell.split(", ")} - {"---"}
+    assert told == needed
+
+
+def name_of(requirement: str) -> str:
+    """`a2a-sdk` of `a2a-sdk[grpc]>=1.3`, and of `a2a-sdk (extra)`."""
+    return re.split(r"[\[ <>=;]", requirement, maxsplit=1)[0]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
