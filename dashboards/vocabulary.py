@@ -9,10 +9,10 @@ from sidecar.telemetry.names import ATTRIBUTES, LABELS, METRICS, Attribute, Metr
 
 HEAD = """# Telemetry: what each name means
 
-Generated from `sidecar/telemetry/names.py`. Metrics are served at `metrics.listen`, spans go to `tracing`
-([configuration](configuration.md#metrics-traces-logs)); a query for each metric is in [dashboards](../dashboards/README.md).
-A call may pass two sidecars, and each counts it: where a metric has `side`, sum one side only. A metric that nothing has
-happened to yet, or that no part of this version fills, has no series.
+Generated from `sidecar/telemetry/names.py`. Metrics are served at `metrics.listen`, spans go where `tracing` says
+([configuration](configuration.md#metrics-traces-logs)); [dashboards](../dashboards/README.md) has a query for each
+metric. A call may pass two sidecars, and each counts it: where a metric has `side`, sum one side only. A metric that
+nothing has happened to yet, or that no part of this version fills, has no series.
 
 ## Metrics
 
@@ -23,7 +23,8 @@ happened to yet, or that no part of this version fills, has no series.
 LABEL_HEAD = """
 ## Labels
 
-Ids are never labels. What exceeds `metrics.max_series` label sets of one metric is counted under `_other` in every label.
+Ids are never labels. What exceeds `metrics.max_series` label sets of one metric is counted under `_other` in every
+label.
 
 | label | value |
 |---|---|

@@ -165,10 +165,10 @@ LABELS = {
     "to": "state after; `_other` for one that its machine does not know",
     "legal": "true or false",
     "resource": "name of the resource in its specs, else the spec's own",
-    "store": "memory, sqlite or redis",
+    "store": "kind of the shared store: redis",
     "operation": "verb of the store",
     "spec": "name of the spec",
-    "target": "what the breaker protects us from",
+    "target": "agent:NAME or verifier:NAME, what is left alone while it is open",
     "origin": "below (same key), above (new key, same arguments), grpc (a client that says so) or unknown",
     "near_deadline": "true or false",
 }
@@ -236,7 +236,7 @@ FINDINGS = _counter(
 FAIL_OPEN = _counter(
     "fail_open_total",
     "check reason",
-    "Calls that went on although a check could not judge them.",
+    "What went on although a check could not judge it; store_away, crashed, or what the check says.",
     "sum by (check) (increase(sidecar_fail_open_total[1h])) > 0",
 )
 TRACE_JOINS = _counter(
@@ -254,7 +254,7 @@ SPANS = _counter(
 LINEAGE_REJECTED = _counter(
     "lineage_rejected_total",
     "reason",
-    "Lineage entries that were not trusted and were dropped.",
+    "Lineage entries dropped: forged, expired, other_callee, malformed, unsigned or trace_mismatch.",
     "sum by (reason) (increase(sidecar_lineage_rejected_total[1h]))",
 )
 SPEC_RELOADS = _counter(
@@ -322,7 +322,7 @@ COST = _counter(
 WASTED_COST = _counter(
     "wasted_cost_usd_total",
     "reason",
-    "Money spent on calls that led nowhere.",
+    "Money spent on calls that led nowhere: refused_answer, loop, duplicate, retry or failed.",
     "sum by (reason) (increase(sidecar_wasted_cost_usd_total[1d]))",
     "usd",
 )
@@ -337,7 +337,10 @@ BUDGET_SPENT = _gauge(
     "usd",
 )
 BUDGET_EVENTS = _counter(
-    "budget_events_total", "budget event", "What happened to a budget.", "increase(sidecar_budget_events_total[1h])"
+    "budget_events_total",
+    "budget event",
+    "What happened to a budget: warned, refused, exceeded (in observe), sliced, overdrawn or merged.",
+    "increase(sidecar_budget_events_total[1h])",
 )
 BUDGET_USED_MAX = _gauge(
     "budget_used_ratio_max",
