@@ -58,9 +58,9 @@ class Retry(StrEnum):
     NO = "no"
     YES = "yes"
     AFTER_DELAY = "after the delay in RetryInfo"
-    AFTER_RESUME = "after an operator resumes"
+    AFTER_RESUME = "after the cool-down"
     AFTER_RESET = "after the budget resets"
-    AFTER_RELEASE = "after an operator releases"
+    AFTER_RELEASE = "after the cool-down of the edge"
     AFTER_REREAD = "after reading the resource again"
     AFTER_RETAIN = "not before the record expires"
 
