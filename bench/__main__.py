@@ -1,231 +1,115 @@
-"""CPU per unary call: the sidecar with everything on, next to a bare proxy and Envoy, interleaved in one run.
+"""CPU per unary call: the sidecar in several configurations, next to bare proxies and Envoy, interleaved in one run.
 
-The load is h2load's: calls of about 800 bytes, 32 in flight. What is counted is the CPU time of the process in the
-middle (/proc/PID/stat), not of load or callee. Compare ratios: these figures drift with the machine.
+The load is our own (`load`): 32 calls in flight on 4 connections, each with a question, an answer and a status of its
+own (`traffic`). What is counted is the CPU time of the process in the middle (/proc/PID/stat), not of load or callee.
+Compare ratios: these figures drift with the machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
 import sys
 import tempfile
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import grpc
 from a2a.types import a2a_pb2
 
-from bench.processes import Process, free_port
+from bench.contenders import BASE, Builder, Contender, Field, callee_and_sink, running
+from bench.load import CONNECTIONS, IN_FLIGHT, load
+from bench.redis_server import redis_server
+from bench.scrape import Counted, counted
+from bench.traffic import METHOD, answer, request, requests
 
-ROOT = Path(__file__).parent.parent
-METHOD = "/lf.a2a.v1.A2AService/SendMessage"
-IN_FLIGHT = 32
-CONNECTIONS = 4
 WARM_UP_CALLS = 1_000
-
-SENTENCE = "The harbour of Rotterdam handled 13.4 million containers last year; compare it with Antwerp and say why. "
-
-
-@dataclass(slots=True)
-class Contender:
-    """One process in the middle, and what it cost so far."""
-
-    process: Process
-    cpu_us: list[float] = field(default_factory=list)
-    """CPU microseconds per call, a figure a round."""
-
-
-def request_payload() -> bytes:
-    """A plausible A2A request of about 800 bytes."""
-    message = a2a_pb2.Message(
-        message_id="6f1d2c1e-9f5c-4a55-9a0c-6a2f5b1f3c11", context_id="ctx-2f0e9c", role=a2a_pb2.ROLE_USER
-    )
-    message.parts.add(text=SENTENCE * 6)
-    message.parts.add().data.struct_value.update({"query": "container throughput", "years": [2023, 2024], "limit": 10})
-    return a2a_pb2.SendMessageRequest(message=message).SerializeToString()
-
-
-def sidecar_config(folder: Path, listen: int, upstream: int, metrics: int, sink: int) -> Path:
-    path = folder / "sidecar.yaml"
-    path.write_text(
-        f"""
-agent: callee
-mode: enforce
-routes: [{{name: inbound, listen: "127.0.0.1:{listen}", upstream: "127.0.0.1:{upstream}", callee: callee}}]
-descriptors: ["{ROOT}/specs/a2a/a2a_v1.binpb"]
-specs: ["{ROOT}/bench/contract"]
-metrics: {{listen: "127.0.0.1:{metrics}"}}
-tracing: {{exporter: otlp, protocol: grpc, endpoint: "http://127.0.0.1:{sink}"}}
-""",
-        encoding="utf-8",
-    )
-    return path
-
-
-def envoy_config(folder: Path, listen: int, upstream: int) -> Path:
-    path = folder / "envoy.yaml"
-    path.write_text(
-        f"""
-static_resources:
-  listeners:
-  - address: {{socket_address: {{address: 127.0.0.1, port_value: {listen}}}}}
-    filter_chains:
-    - filters:
-      - name: hcm
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: hop
-          codec_type: HTTP2
-          route_config:
-            virtual_hosts:
-            - {{name: all, domains: ["*"], routes: [{{match: {{prefix: /}}, route: {{cluster: callee, timeout: 0s}}}}]}}
-          http_filters:
-          - name: router
-            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-  clusters:
-  - name: callee
-    typed_extension_protocol_options:
-      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {{http2_protocol_options: {{}}}}
-    load_assignment:
-      cluster_name: callee
-      endpoints:
-      - lb_endpoints:
-        - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {upstream}}}}}}}
-""",
-        encoding="utf-8",
-    )
-    return path
 
 
 @contextmanager
-def fleet(folder: Path) -> Iterator[tuple[dict[str, Contender], int]]:
+def contenders_in(folder: Path, *, with_redis: bool, against: Path | None) -> Iterator[list[Contender]]:
     """All contenders in front of one callee; stopped at the end."""
-    python, callee, sink, metrics = sys.executable, free_port(), free_port(), free_port()
-    ports = {name: free_port() for name in ("sidecar", "bare unary proxy", "bare stream proxy", "envoy")}
-    peers = [python, "-m", "bench.peers"]
-    envoy = str(Path(python).parent / "envoy")
-    config = sidecar_config(folder, ports["sidecar"], callee, metrics, sink)
-    envoy_file = envoy_config(folder, ports["envoy"], callee)
-    commands = {
-        "sidecar": [python, "-m", "sidecar", "run", "-c", str(config)],
-        "bare unary proxy": [
-            *peers,
-            "bare-unary",
-            "--listen",
-            str(ports["bare unary proxy"]),
-            "--upstream",
-            str(callee),
-        ],
-        "bare stream proxy": [
-            *peers,
-            "bare-stream",
-            "--listen",
-            str(ports["bare stream proxy"]),
-            "--upstream",
-            str(callee),
-        ],
-        "envoy": [envoy, "-c", str(envoy_file), "--concurrency", "1", "--log-level", "error", "--use-dynamic-base-id"],
-    }
-    beside = [
-        Process("callee", [*peers, "callee", "--listen", str(callee)], callee, folder / "callee.log"),
-        Process("sink", [*peers, "sink", "--listen", str(sink)], sink, folder / "sink.log"),
-    ]
-    contenders = {
-        name: Contender(Process(name, command, ports[name], folder / f"{name}.log"))
-        for name, command in commands.items()
-    }
-    try:
-        for process in [*beside, *(contender.process for contender in contenders.values())]:
-            process.wait_until_it_listens()
-        yield contenders, metrics
-    finally:
-        for process in [*(contender.process for contender in contenders.values()), *beside]:
-            process.stop()
+    with ExitStack() as stack:
+        around = stack.enter_context(callee_and_sink(folder))
+        redis = stack.enter_context(redis_server(folder)) if with_redis else None
+        contenders = list(Builder(folder, around).all(Field(redis, against)))
+        stack.enter_context(running([contender.process for contender in contenders]))
+        yield contenders
 
 
-def load(port: int, payload: Path, calls: int) -> None:
-    """Send calls and fail unless every one was answered."""
-    command = [
-        "h2load",
-        "-n",
-        str(calls),
-        "-c",
-        str(CONNECTIONS),
-        "-m",
-        str(IN_FLIGHT // CONNECTIONS),
-        "-t",
-        "1",
-        "-d",
-        str(payload),
-    ]
-    headers = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
-    run = subprocess.run(
-        [*command, *headers, f"http://127.0.0.1:{port}{METHOD}"], capture_output=True, text=True, check=True
-    )
-    if f"{calls} succeeded, 0 failed" not in run.stdout:
-        raise SystemExit(f"h2load: not every call was answered\n{run.stdout}")
+def assert_it_answers(contender: Contender, number: int) -> None:
+    """A real client looks first: the answer is that of the callee."""
+    payload = request(number, 1)
+    with grpc.insecure_channel(f"127.0.0.1:{contender.process.port}") as channel:
+        given = channel.unary_unary(METHOD)(payload, timeout=10)
+    response = a2a_pb2.SendMessageResponse.FromString
+    if response(given) != response(answer(payload)):
+        raise SystemExit(f"{contender.process.name} answers something else than the callee")
 
 
-def assert_it_answers(port: int, payload: bytes) -> None:
-    """h2load takes any gRPC status for a success, so a real client looks first."""
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        answer = channel.unary_unary(METHOD)(payload, timeout=10)
-    if answer != payload:
-        raise SystemExit(f"port {port} answers something else than the callee")
-
-
-def measure(contender: Contender, payload: Path, calls: int) -> None:
+def measure(contender: Contender, first: int, calls: int, conversation_calls: int) -> None:
     before_s = contender.process.cpu_s()
-    load(contender.process.port, payload, calls)
+    load(contender.process.port, METHOD, requests(first, calls, conversation_calls), calls)
     contender.cpu_us.append((contender.process.cpu_s() - before_s) / calls * 1e6)
 
 
-def ok_calls(metrics: int) -> float:
-    """Calls that the sidecar itself counted as OK: proof that it took part, checks and all."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=10) as page:
-        lines = page.read().decode().splitlines()
-    wanted = (line for line in lines if line.startswith("sidecar_exchanges_total{") and 'code="OK"' in line)
-    return sum(float(line.rpartition(" ")[2]) for line in wanted)
+def assert_it_took_part(contender: Contender, calls: int) -> None:
+    """The sidecar's own counts: all calls passed its checks, no check had anything to say, and guards were at work."""
+    if contender.metrics is None:
+        return
+    seen: Counted = counted(contender.metrics)
+    name = contender.process.name
+    if seen.ok_calls != calls or seen.findings or seen.tasks != calls:
+        raise SystemExit(f"{name} counted {seen}, and {calls} calls were made")
+    if "every guard" in name and not seen.cost_usd:
+        raise SystemExit(f"{name} counted no money: its guards were not at work")
 
 
-def report(contenders: dict[str, Contender], calls: int) -> None:
-    base = statistics.median(contenders["bare unary proxy"].cpu_us)
+def report(contenders: Sequence[Contender], calls: int) -> None:
+    base = statistics.median(next(each for each in contenders if each.process.name == BASE).cpu_us)
     print(f"{'unary call, ' + str(calls) + ' a round':<32}{'CPU µs/call':>12}{'ratio':>8}{'spread':>14}{'RSS MiB':>9}")
-    for name, contender in contenders.items():
+    for contender in contenders:
         median = statistics.median(contender.cpu_us)
         spread = f"{min(contender.cpu_us):.0f}..{max(contender.cpu_us):.0f}"
-        print(f"{name:<32}{median:>12.0f}{median / base:>8.2f}{spread:>14}{contender.process.rss_mib():>9.0f}")
+        name, rss_mib = contender.process.name, contender.process.rss_mib()
+        print(f"{name:<32}{median:>12.0f}{median / base:>8.2f}{spread:>14}{rss_mib:>9.0f}")
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calls", type=int, default=20_000, help="calls to each contender in all (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=4, help="interleaved rounds (%(default)s)")
+    parser.add_argument("--conversation", type=int, default=5, help="calls in one conversation (%(default)s)")
+    parser.add_argument("--redis", action="store_true", help="also every guard on a Redis that is started for it")
+    parser.add_argument("--against", type=Path, help="another checkout, whose sidecar runs beside this one's")
+    parser.add_argument("--only", default="", help="contenders whose names hold this, beside the bare unary proxy")
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--calls", type=int, default=20_000, help="calls to each contender in all (default: %(default)s)"
-    )
-    parser.add_argument("--rounds", type=int, default=4, help="interleaved rounds (default: %(default)s)")
-    arguments = parser.parse_args()
+    arguments = parsed()
     calls = arguments.calls // arguments.rounds
-    with tempfile.TemporaryDirectory() as name, fleet(Path(name)) as (contenders, metrics):
-        payload = Path(name) / "payload"
-        payload.write_bytes(b"\0" + len(request_payload()).to_bytes(4, "big") + request_payload())
-        for contender in contenders.values():
-            assert_it_answers(contender.process.port, request_payload())
-            load(contender.process.port, payload, WARM_UP_CALLS)
+    with (
+        tempfile.TemporaryDirectory() as name,
+        contenders_in(Path(name), with_redis=arguments.redis, against=arguments.against) as every,
+    ):
+        contenders = [each for each in every if arguments.only in each.process.name or each.process.name == BASE]
+        first = 1
+        for contender in contenders:
+            assert_it_answers(contender, 0)
+            load(contender.process.port, METHOD, requests(first, WARM_UP_CALLS, arguments.conversation), WARM_UP_CALLS)
+        first += WARM_UP_CALLS
         for round_number in range(arguments.rounds):
             print(f"round {round_number + 1} of {arguments.rounds}", file=sys.stderr)
-            for contender in contenders.values():
-                measure(contender, payload, calls)
-        if (counted := ok_calls(metrics)) < arguments.calls:
-            raise SystemExit(f"the sidecar counted {counted:.0f} OK calls of {arguments.calls}")
-        print(f"request of {len(request_payload())} bytes, {IN_FLIGHT} in flight on {CONNECTIONS} connections;")
-        print("the sidecar traces, checks schemas both ways and counts")
+            for contender in contenders:
+                measure(contender, first, calls, arguments.conversation)
+            first += calls
+        for contender in contenders:
+            assert_it_took_part(contender, first)
+        print(f"requests of {len(request(0, 1))} bytes, answers of {len(answer(request(0, 1)))},")
+        print(f"{IN_FLIGHT} in flight on {CONNECTIONS} connections, {arguments.conversation} calls in a conversation;")
+        print("every sidecar traces, checks schemas both ways and counts")
         report(contenders, calls)
 
 

@@ -1,4 +1,4 @@
-"""The programs around a measurement: an echoing callee, two bare proxies, and an OTLP sink that only counts.
+"""The programs around a measurement: a callee, two bare proxies, and an OTLP sink that only counts.
 
 `python -m bench.peers ROLE --listen PORT [--upstream PORT]`
 """
@@ -14,12 +14,13 @@ import uvloop
 from grpc import aio
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
+from bench.traffic import METHOD, answer
+
 OPTIONS = [
     ("grpc.max_receive_message_length", 64 << 20),
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),
 ]
-METHOD = "/lf.a2a.v1.A2AService/SendMessage"
 
 
 class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -31,12 +32,12 @@ class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
 
 
 def callee(_upstream: aio.Channel | None) -> grpc.RpcMethodHandler:
-    """Answers with what it was sent: SendMessageRequest and SendMessageResponse both hold a message in field 2."""
+    """Answers each message with a task that is completed."""
 
-    async def answer(request: bytes, _context: Any) -> bytes:
-        return request
+    async def respond(request: bytes, _context: Any) -> bytes:
+        return answer(request)
 
-    return grpc.unary_unary_rpc_method_handler(answer)
+    return grpc.unary_unary_rpc_method_handler(respond)
 
 
 def bare_unary(upstream: aio.Channel | None) -> grpc.RpcMethodHandler:

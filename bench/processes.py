@@ -24,18 +24,27 @@ class Process:
     """A child that listens on a port of this machine."""
 
     def __init__(
-        self, name: str, command: Sequence[str], port: int, log: Path, env: dict[str, str] | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        port: int,
+        log: Path,
+        env: dict[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> None:
         self.name = name
         self.port = port
         self._log = log.open("wb")
-        self._child = subprocess.Popen(command, stdout=self._log, stderr=self._log, env={**os.environ, **(env or {})})
+        self._child = subprocess.Popen(
+            command, stdout=self._log, stderr=self._log, env={**os.environ, **(env or {})}, cwd=cwd
+        )
 
     def wait_until_it_listens(self, limit_s: float = 30.0) -> None:
         deadline_s = time.monotonic() + limit_s
         while time.monotonic() < deadline_s:
             if self._child.poll() is not None:
-                raise SystemExit(f"{self.name} ended with code {self._child.returncode}; see {self._log.name}")
+                said = Path(self._log.name).read_text(errors="replace")[-2_000:]
+                raise SystemExit(f"{self.name} ended with code {self._child.returncode}: {said}")
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return

@@ -155,7 +155,14 @@ class Engine:
     async def end(self, exchange: Exchange, status: Status) -> Outcome:
         """The status is known and nothing more will pass."""
         for hook in self._on_end:
-            self._record(exchange, list(await self._ask(hook, exchange, (exchange, status))), FORWARD)
+            try:
+                answer = hook.call(exchange, status)
+                if hook.is_async:
+                    answer = await answer
+            except Exception as error:
+                answer = failed(hook.check, exchange, error)
+            if answer:
+                self._record(exchange, list(answer), FORWARD)
         self._lineage.ended(exchange, status)
         outcome = Outcome(exchange, status, self._clock.monotonic_ns(), self._clock.unix_ns())
         self._tell("exchange_ended", outcome)
@@ -179,7 +186,13 @@ class Engine:
         if not isinstance(exchange.decision, Forward):
             return
         for hook in hooks:
-            answer = await self._ask(hook, exchange, arguments)
+            # Most hooks have nothing to say, so none is asked through a coroutine that it does not need.
+            try:
+                answer = hook.call(*arguments)
+                if hook.is_async:
+                    answer = await answer
+            except Exception as error:
+                answer = failed(hook.check, exchange, error)
             if answer:
                 findings = list(answer)
                 decision = policy.decide(exchange, findings)
@@ -187,18 +200,6 @@ class Engine:
                 self._record(exchange, findings, decision)
                 if not isinstance(decision, Forward):
                     return
-
-    async def _ask(self, hook: BoundHook, exchange: Exchange, arguments: Sequence[object]) -> Iterable[Finding]:
-        try:
-            answer = hook.call(*arguments)
-            if hook.is_async:
-                answer = await answer
-        except StoreUnavailable as away:
-            return (store_away(hook.check, exchange, away),)
-        except Exception as crash:
-            log.exception("check %s crashed", hook.check.name)
-            return (crashed(hook.check, crash),)
-        return answer or ()
 
     def _record(self, exchange: Exchange, findings: Sequence[Finding], decision: Decision) -> None:
         exchange.findings.extend(findings[: FINDINGS_KEPT - len(exchange.findings)])
@@ -238,6 +239,14 @@ def action_of(finding: Finding, decision: Decision) -> Action:
     if isinstance(decision, Reject) and finding in decision.findings:
         return Action.REJECTED
     return Action.REPLAYED if isinstance(decision, Replay) and finding in decision.findings else Action.OBSERVED
+
+
+def failed(check: Check, exchange: Exchange, error: Exception) -> Iterable[Finding]:
+    """What a check that raised is taken to have said."""
+    if isinstance(error, StoreUnavailable):
+        return (store_away(check, exchange, error),)
+    log.error("check %s crashed", check.name, exc_info=error)
+    return (crashed(check, error),)
 
 
 def store_away(check: Check, exchange: Exchange, away: StoreUnavailable) -> Finding:

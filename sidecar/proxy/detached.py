@@ -12,6 +12,8 @@ from typing import Any, Final, TypeVar
 
 from grpc import aio
 
+from sidecar.engine.eager import Done, begun
+
 Result = TypeVar("Result")
 
 ALONE_MAX_S: Final = 600.0
@@ -37,8 +39,12 @@ class Detached:
         return kept(work, self._calls)
 
     async def whole(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Its result. Where whoever waits is cancelled, the work goes on to its end all the same."""
-        return await asyncio.shield(kept(work, self._ends))
+        """Its result. Where whoever waits is cancelled, the work goes on to its end all the same.
+
+        It becomes a task where it has to wait: most ends have not.
+        """
+        rest = begun(work)
+        return rest.value if isinstance(rest, Done) else await asyncio.shield(kept(rest, self._ends))
 
     async def drain(self, limit_s: float) -> None:
         """Calls may end within the limit, then they are ended; what must be whole is waited for."""

@@ -201,8 +201,9 @@ class Passage:
         """The one response of a unary method. Raises AioRpcError where the callee ended otherwise."""
         response: bytes = await self._call
         await self.look(self._method.message(Direction.RESPONSE, 0, response))
-        await self.complete()
-        await self.relay_headers()
+        # grpc hands over the headers of a unary answer together with it.
+        if headers := await self.complete():
+            await self._context.send_initial_metadata(headers)
         self.reply = response
 
     async def relay_responses(self) -> None:
@@ -236,21 +237,17 @@ class Passage:
         self._sent_headers = True
         await self._context.send_initial_metadata(headers)
 
-    async def relay_headers(self) -> None:
-        """Headers of a unary answer, which grpc hands over together with it."""
-        if headers := carried(await self._call.initial_metadata()):
-            await self._context.send_initial_metadata(headers)
-
     # Ends. Each tells the engine first and the caller second, so that a caller's next call meets a settled state.
 
-    async def complete(self) -> None:
-        """The callee said OK. Raises Refused."""
+    async def complete(self) -> tuple[Any, ...]:
+        """The callee said OK. Its headers, as far as they are carried on. Raises Refused."""
         status = Status("OK", await self._call.details() or "")
-        raw_trailers, headers = await self._call.trailing_metadata(), await self._call.initial_metadata()
-        trailers = await self._answered(status, headers, raw_trailers)
+        headers = carried(await self._call.initial_metadata())
+        trailers = await self._answered(status, headers, await self._call.trailing_metadata())
         self._context.set_trailing_metadata(trailers)
         self._context.set_details(status.message)
         await self._end(status)
+        return headers
 
     async def answer_upstream_error(self, error: aio.AioRpcError) -> None:
         """The callee's own status: data, passed on as it is."""
@@ -258,7 +255,7 @@ class Passage:
             self._way.upstream.inspect(self._connection, error)
         status = upstream_status(error.code(), error.details() or "", error.trailing_metadata())
         try:
-            trailers = await self._answered(status, error.initial_metadata(), error.trailing_metadata())
+            trailers = await self._answered(status, carried(error.initial_metadata()), error.trailing_metadata())
         except Refused:
             await self.answer_ourselves()
             return
@@ -266,15 +263,15 @@ class Passage:
         await self._send_late_headers(error)
         await self._context.abort(error.code(), status.message, trailers)
 
-    async def _answered(self, status: Status, headers: Any, trailers: Any) -> tuple[Any, ...]:
+    async def _answered(self, status: Status, headers: tuple[Any, ...], trailers: Any) -> tuple[Any, ...]:
         """The trailers for the caller, once the engine has heard of the answer. Raises Refused."""
-        is_guarded_there = any(key == GUARDED_KEY for key, _ in trailers or ())
-        answer = Answer(status, carried(headers), carried(trailers))
+        told = tuple(trailers or ())
+        answer = Answer(status, headers, carried(told))
         decision = await self._way.engine.answered(
             self.exchange,
             answer,
-            is_guarded_there=is_guarded_there,
-            spent_there_micro_usd=spent_in(trailers or ()),
+            is_guarded_there=any(key == GUARDED_KEY for key, _ in told),
+            spent_there_micro_usd=spent_in(told),
         )
         if not isinstance(decision, Forward):
             raise Refused

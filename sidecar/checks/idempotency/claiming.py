@@ -11,6 +11,7 @@ from typing import Any
 from sidecar.checks.idempotency.hold import Ending
 from sidecar.checks.idempotency.identity import Identity
 from sidecar.checks.idempotency.waiting import LEASE_S, PAUSE_S, WAIT_SLACK_S, Flights, Keeper
+from sidecar.engine.eager import Done, begun
 from sidecar.engine.exchange import Exchange
 from sidecar.engine.ports import Clock
 from sidecar.engine.specs import Idempotency
@@ -90,7 +91,10 @@ class Claimant:
 
     async def _asked(self, call: Call, asking: Coroutine[Any, Any, Found]) -> Found:
         """The answer. The store is asked to the end, even where the caller leaves meanwhile."""
-        task = asyncio.ensure_future(asking)
+        rest = begun(asking)
+        if isinstance(rest, Done):
+            return rest.value  # a store in this process: nothing was waited for
+        task = asyncio.ensure_future(rest)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -101,7 +105,10 @@ class Claimant:
 async def ask_first(call: Call, claims: Claims) -> Found:
     """The claim, and a look at who asked for the same before: one round trip."""
     # Both are on their way before either is waited for.
-    looking = asyncio.ensure_future(look_back(call, claims))
+    rest = begun(look_back(call, claims))
+    if isinstance(rest, Done):
+        return claims, await ask(call, claims, PAUSE_S[0]), rest.value
+    looking = asyncio.ensure_future(rest)
     try:
         return claims, await ask(call, claims, PAUSE_S[0]), await looking
     finally:

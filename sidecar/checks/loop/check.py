@@ -103,7 +103,7 @@ class LoopCheck:
                 return [await self._broken_off(exchange, visit, measure, is_new=sighting.is_new)]
         warnings = [measure for measure in (*measures[1:], depth) if measure.is_near]
         return [
-            *self._reentered(exchange, sighting),
+            *self._reentered(exchange, visit, sighting),
             *[await self._warned(exchange, measure, is_new=sighting.is_new) for measure in warnings[:1]],
         ]
 
@@ -120,11 +120,11 @@ class LoopCheck:
             )
         return finding
 
-    def _reentered(self, exchange: Exchange, sighting: Sighting) -> Sequence[Finding]:
-        if self._ladder.reentry is None:
-            return []
+    def _reentered(self, exchange: Exchange, visit: Visit, sighting: Sighting) -> Sequence[Finding]:
+        if self._ladder.reentry is None or len(sighting.trail) < 2:
+            return []  # nobody waits
         ancestors = [hashed_text(name) for name in exchange.lineage.path[:-1]]
-        if not is_reentry(sighting.trail, hashed_text(exchange.callee), ancestors):
+        if not is_reentry(sighting.trail, visit.callee, ancestors):
             return []
         return [self._past(exchange, Measure(Kind.REENTRY, 1, 0), is_new=sighting.is_new)]
 

@@ -26,6 +26,7 @@ NEAR_ANSWER_BITS: Final = 8
 
 DECIDED: Final = (Mark.ADDED, Mark.BARREN)
 
+PATTERN_MIN: Final = 2
 PATTERN_MAX: Final = 8
 """Edges in the longest pattern that is looked for."""
 
@@ -186,8 +187,10 @@ def rounds_of(calls: Sequence[Visit]) -> int:
 
 def stale_runs(calls: Sequence[Visit]) -> Iterator[tuple[int, int]]:
     """For each length of a pattern, how many visits at the end only said again what was said one pattern earlier."""
+    if len(calls) < 2 * PATTERN_MIN:
+        return
     new = first_times(calls)
-    for length in range(2, min(PATTERN_MAX, len(calls) // 2) + 1):
+    for length in range(PATTERN_MIN, min(PATTERN_MAX, len(calls) // 2) + 1):
         if len({visit.edge for visit in calls[-length:]}) > 1:
             yield length, stale_run(calls, new, length)
 

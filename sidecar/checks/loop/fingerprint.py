@@ -24,6 +24,8 @@ ANSWER_FIELDS: Final = OWN_FIELDS | {
 }
 """Fields that differ each time the same thing is answered."""
 
+NESTED: Final = (dict, list)
+
 READ_MAX_BYTES: Final = 256 * 1024
 """A longer message is compared byte for byte: reading it would cost more than a loop check may."""
 
@@ -31,9 +33,13 @@ READ_MAX_BYTES: Final = 256 * 1024
 def statement_of(document: JSON) -> JSON:
     """What an answer says: the document without ids and times of its own, at any depth. Raises RecursionError."""
     if isinstance(document, dict):
-        return {key: statement_of(value) for key, value in document.items() if key not in ANSWER_FIELDS}
+        return {
+            key: statement_of(value) if isinstance(value, NESTED) else value
+            for key, value in document.items()
+            if key not in ANSWER_FIELDS
+        }
     if isinstance(document, list):
-        return [statement_of(value) for value in document]
+        return [statement_of(value) if isinstance(value, NESTED) else value for value in document]
     return document
 
 

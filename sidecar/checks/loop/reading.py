@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from jsonpath_rfc9535 import JSONPathError
@@ -44,6 +45,10 @@ WORDS_MAX: Final = 4_000
 """Different words of one exchange that are compared."""
 
 
+EDGES_MAX: Final = 1_024
+"""Edges whose hashes are remembered: 1 MB where callers invent the longest methods."""
+
+
 def is_read(exchange: Exchange) -> bool:
     """Whether the call only reads: its spec says so of a resource, else the method's name does."""
     spec = exchange.spec
@@ -55,6 +60,12 @@ def is_read(exchange: Exchange) -> bool:
 def edge_of(exchange: Exchange) -> Edge:
     """Callers choose their names and methods, so long ones are kept as hashes."""
     return Edge(bounded(exchange.caller), exchange.callee, bounded(exchange.method))
+
+
+@lru_cache(EDGES_MAX)
+def hashes_of(edge: Edge) -> tuple[int, int, int]:
+    """Of the edge itself, its caller and its callee."""
+    return hashed_text(*edge), hashed_text(edge.caller), hashed_text(edge.callee)
 
 
 @dataclass(slots=True)
@@ -69,8 +80,8 @@ class Question:
 
 def question_of(exchange: Exchange, request: Message) -> Question:
     """Never fails: what cannot be read is recorded as a visit that resembles no other."""
-    edge, own = edge_of(exchange), hashed_text(exchange.lineage.exchange_id)
-    ids = (own, hashed_text(*edge), hashed_text(edge.caller), hashed_text(edge.callee))
+    own = hashed_text(exchange.lineage.exchange_id)
+    ids = (own, *hashes_of(edge_of(exchange)))
     read = read_by(asked_in, request)
     if read is None:
         return Question(Visit(*ids, own, likeness_of([f"{own:x}"])), set(), is_readable=False)
@@ -136,7 +147,9 @@ class Listening:
         if statement is None:
             self.said.add(f"{hashed(message.payload):x}")
             return
-        self.said |= words_of(statement)
+        words = words_of(statement)
+        # Nearly always there is one answer: then its words need not be added to any.
+        self.said = self.said | words if self.said else words
         self.own_ids |= own_ids_in(statement)
 
     def answer(self, exchange: Exchange, status: Status) -> Answered | None:
@@ -148,11 +161,11 @@ class Listening:
             return None
         if is_undecided:
             return Answered(task=task, is_undecided=True)
-        said = self.said - self.own_ids - words_of([names.task_id, names.context_id, names.message_id])
+        said = self.said - (self.own_ids | words_of([names.task_id, names.context_id, names.message_id]))
         is_error = status.code != "OK"
         if is_error:
             said |= words_of([status.code, status.message])
-        added = list(weighed(said - self.asked))
+        added = weighed(said - self.asked)
         has_substance = is_error or len(added) >= SUBSTANCE_MIN_WORDS
         # A label may be one of those that the question offers: then it is all that there is to compare.
         digest = hashed_text(*sorted(added if has_substance else said))

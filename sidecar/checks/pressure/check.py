@@ -140,8 +140,10 @@ class PressureCheck:
         far = [self._holdings.leave(exchange, limit) for limit in held.rooms if limit.scope == "fleet"]
         if held.wait is not None:
             far.append(self._holdings.done(exchange, held.wait))
-        if far:
+        if len(far) > 1:
             await asyncio.gather(*far)
+        elif far:
+            await far[0]
 
     # The look, once a call.
 

@@ -35,24 +35,31 @@ class Leases:
     def __init__(self, lease_s: float) -> None:
         self._pause_s = lease_s / RENEWALS
         self._held: dict[object, Lease] = {}
+        self._timer: asyncio.TimerHandle | None = None
         self._work: asyncio.Task[None] | None = None
 
     def hold(self, key: object, lease: Lease) -> None:
         self._held[key] = lease
-        if self._work is None:
-            self._work = asyncio.get_running_loop().create_task(self._renew())
+        self._wait()
 
     def release(self, key: object) -> None:
         """Before it is given back: nothing renews it from here on."""
         self._held.pop(key, None)
-        if not self._held and self._work is not None:
-            self._work.cancel()
-            self._work = None
+
+    def _wait(self) -> None:
+        """A timer stays when nothing is held any more: most calls are over long before it is due."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._pause_s, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        if self._held:
+            self._work = asyncio.get_running_loop().create_task(self._renew())
 
     async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(self._pause_s)
-            await asyncio.gather(*(self._attempt(key, lease) for key, lease in list(self._held.items())))
+        await asyncio.gather(*(self._attempt(key, lease) for key, lease in list(self._held.items())))
+        if self._held:
+            self._wait()
 
     async def _attempt(self, key: object, lease: Lease) -> None:
         """A store that is away is asked again next time; what is lent runs on meanwhile."""

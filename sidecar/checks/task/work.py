@@ -16,6 +16,8 @@ from sidecar.errors import MalformedMessage
 WORK_BYTES_MAX: Final = 256 << 10
 """A larger request is not compared: it would hold up its call."""
 
+NESTED: Final = (dict, list)
+
 NEW_EVERY_TIME: Final = frozenset({"messageId", "message_id", "timestamp"})
 """Fields that a retry fills in anew, at any depth. What is written in a text is never left out."""
 
@@ -40,8 +42,14 @@ def work_of(exchange: Exchange) -> str:
 
 def without(document: JSON) -> JSON:
     if isinstance(document, dict):
-        return {key: without(value) for key, value in document.items() if key not in NEW_EVERY_TIME}
-    return [without(each) for each in document] if isinstance(document, list) else document
+        return {
+            key: without(value) if isinstance(value, NESTED) else value
+            for key, value in document.items()
+            if key not in NEW_EVERY_TIME
+        }
+    if isinstance(document, list):
+        return [without(each) if isinstance(each, NESTED) else each for each in document]
+    return document
 
 
 def canonical(document: JSON) -> bytes:

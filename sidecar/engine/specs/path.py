@@ -78,6 +78,8 @@ def walker(segments: Sequence[JSONPathSegment]) -> Walk | None:
     """The steps of a path one after the other; None where one of them is not simple."""
     steps = [step_of(segment) for segment in segments]
     simple = [step for step in steps if step is not None]
+    if names := names_of(segments):
+        return descending(names)
 
     def walk(nodes: Iterable[Node]) -> Iterator[Node]:
         for step in simple:
@@ -85,6 +87,32 @@ def walker(segments: Sequence[JSONPathSegment]) -> Walk | None:
         return iter(nodes)
 
     return walk if len(simple) == len(steps) else None
+
+
+def names_of(segments: Sequence[JSONPathSegment]) -> tuple[str, ...]:
+    """The names of a path that has nothing else, as most have; else none."""
+    selectors = [
+        segment.selectors[0]
+        for segment in segments
+        if isinstance(segment, JSONPathChildSegment) and len(segment.selectors) == 1
+    ]
+    names = tuple(selector.name for selector in selectors if isinstance(selector, NameSelector))
+    return names if len(names) == len(segments) else ()
+
+
+def descending(names: tuple[str, ...]) -> Walk:
+    """All steps of a path of names at once: at most one place, and nothing built on the way to it."""
+
+    def walk(nodes: Iterable[Node]) -> Iterator[Node]:
+        for keys, value in nodes:
+            for name in names:
+                if not isinstance(value, dict) or name not in value:
+                    break
+                value = value[name]
+            else:
+                yield (*keys, *names), value
+
+    return walk
 
 
 def step_of(segment: JSONPathSegment) -> Walk | None:

@@ -33,6 +33,8 @@ OBJECT_KEYS: Final = frozenset({"usage", "usagemetadata", "adkusagemetadata", "t
 """Keys, without case and underscores, under which a usage object stands."""
 
 
+NESTED: Final = (dict, list)
+
 Place = tuple[JSON, str]
 """An object or a list, and the model that was named above it."""
 
@@ -47,7 +49,7 @@ class Report(NamedTuple):
 
 def report_of(document: JSON) -> list[Report]:
     """The reports of a document, one for each response that it tells apart; empty where it reports nothing."""
-    level: list[Place] = [(document, "")] if isinstance(document, dict | list) else []
+    level: list[Place] = [(document, "")] if isinstance(document, NESTED) else []
     seen = 0
     for _ in range(DEPTH_MAX):
         found = [report for value, model in level if isinstance(value, dict) for report in reports_at(value, model)]
@@ -63,20 +65,23 @@ def inside(level: Sequence[Place]) -> Iterator[Place]:
     for value, model in level:
         if isinstance(value, dict):
             named = model_in(value) or model
-            yield from ((each, named) for _, each in some(value) if isinstance(each, dict | list))
+            yield from ((each, named) for _, each in some(value) if isinstance(each, NESTED))
         else:
-            yield from ((each, model) for each in value[:PLACES_MAX] if isinstance(each, dict | list))
+            yield from ((each, model) for each in value[:PLACES_MAX] if isinstance(each, NESTED))
 
 
 def reports_at(value: Mapping[str, JSON], model: str) -> Iterator[Report]:
     """What an object itself reports: in an object of its own, or in flat keys."""
     model = model_in(value) or model
+    is_flat = False
     for key, each in some(value):
+        if key.startswith(OTEL):
+            is_flat = True
         if isinstance(each, dict) and key.replace("_", "").lower() in OBJECT_KEYS:
             usage = read_object(each)
             if not usage.is_empty:
                 yield Report(named(usage, model_in(each) or model), response_id_of(value))
-    if any(key.startswith(OTEL) for key, _ in some(value)):
+    if is_flat:
         usage = read_flat(value)
         if not usage.is_empty:
             yield Report(named(usage, model), response_id_of(value))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from itertools import islice
 from typing import Any, Final
 
 from sidecar.engine.message import JSON
@@ -100,7 +101,10 @@ def gemini(said: Said) -> Usage:
 
 def model_in(value: Mapping[str, JSON]) -> str | None:
     """The model that an object names beside its usage."""
-    return next((name for key in MODELS if (name := model_name(value.get(key))) is not None), None)
+    for key in MODELS:
+        if key in value and (name := model_name(value[key])) is not None:
+            return name
+    return None
 
 
 def model_name(value: JSON) -> str | None:
@@ -135,7 +139,7 @@ class Said:
 
 
 def some(value: Mapping[str, JSON]) -> list[tuple[str, Any]]:
-    return [entry for entry, _ in zip(value.items(), range(KEYS_READ), strict=False)]
+    return list(value.items() if len(value) <= KEYS_READ else islice(value.items(), KEYS_READ))
 
 
 def tokens_of(value: JSON) -> int | None:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
-from itertools import islice, takewhile
+from itertools import islice
 from typing import Final
 
 from sidecar.engine.ports import Clock
@@ -194,7 +194,8 @@ class MemoryLedger:
         for finished in (self._settled, self._recorded):
             for charge_id in due(finished, now_ms):
                 del finished[charge_id]
-        for key in [key for key in islice(self._accounts, LOOKED_AT_ONCE) if self._accounts[key].is_forgotten(now_ms)]:
+        oldest = islice(self._accounts.items(), LOOKED_AT_ONCE)
+        for key in [key for key, account in oldest if account.is_forgotten(now_ms)]:
             del self._accounts[key]
         return now_ms
 
@@ -214,4 +215,9 @@ class MemoryLedger:
 
 def due(charges: OrderedDict[str, Charge], now_ms: int) -> list[str]:
     """The first that are due; each queue is in the order in which its charges fall due."""
-    return list(takewhile(lambda each: charges[each].due_ms < now_ms, islice(charges, TIDIED_AT_ONCE)))
+    found: list[str] = []
+    for charge_id, charge in charges.items():
+        if charge.due_ms >= now_ms or len(found) == TIDIED_AT_ONCE:
+            break  # nearly always at the first
+        found.append(charge_id)
+    return found
