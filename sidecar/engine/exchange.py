@@ -204,6 +204,11 @@ class Exchange:
         return self.dispatched_ns is not None
 
     @property
+    def has_passed_request(self) -> bool:
+        """Whether the callee can have seen a request: a stream may be open at the callee before its first one."""
+        return self.was_dispatched and self.requests.passed > 0
+
+    @property
     def is_enforced(self) -> bool:
         """Whether anything of ours may change this call: its route enforces."""
         return self.arrival.route.mode is Mode.ENFORCE
