@@ -403,7 +403,9 @@ class Deaf:
 
     def __getattr__(self, name: str) -> Any:
         async def verb(*arguments: Any, **more: Any) -> Any:
-            answer = await getattr(self.ledger, name)(*arguments, **more) if name == "reserve" or not self.is_away else 0
+            answer = (
+                await getattr(self.ledger, name)(*arguments, **more) if name == "reserve" or not self.is_away else 0
+            )
             if self.is_away:
                 raise StoreUnavailable("timed out", may_have_happened=True)
             return answer
@@ -412,7 +414,7 @@ class Deaf:
 
 
 async def test_what_was_held_for_a_call_that_was_refused_because_nobody_said_so_is_given_back():
-    """A consistent spec refuses it, and the hold may stand all the same: it is settled when the ledger is heard again."""
+    """A consistent spec refuses it, and the hold may stand: it is settled when the ledger is heard again."""
     clock = ManualClock()
     store = open_memory(clock)
     deaf = Deaf(store.ledger)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+
 from sidecar.checks.pressure.breaker import CalleeBreaker, Ticket
 from sidecar.checks.pressure.settings import BreakerTerms
 from sidecar.engine.exchange import Answer, Exchange, Origin, Status

@@ -64,7 +64,9 @@ class Script:
         ids = CountingIds()
         lineage = LineageKeeper(clock=self.clock, ids=ids, sampler=EveryTrace(), store=MemoryConversations())
         self.check = check
-        self.engine = Engine(clock=self.clock, lineage=lineage, specs=SpecTable(self.specs), checks=[check, *self.after])
+        self.engine = Engine(
+            clock=self.clock, lineage=lineage, specs=SpecTable(self.specs), checks=[check, *self.after]
+        )
         self.calls = 0
 
     def _told(self) -> None:
