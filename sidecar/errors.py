@@ -157,3 +157,8 @@ class DependencyError(SidecarError):
 
 class StoreUnavailable(DependencyError):
     """The store did not answer in time."""
+
+    def __init__(self, message: str, *, may_have_happened: bool = False) -> None:
+        """`may_have_happened`: the verb was on its way, so what it asks for may be done all the same."""
+        super().__init__(message)
+        self.may_have_happened = may_have_happened

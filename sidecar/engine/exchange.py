@@ -170,6 +170,8 @@ class Exchange:
     """Whether checks that keep shared state (claims, charges, loops, tasks) run in this sidecar, or at the callee's."""
     is_retry: bool = False
     """Whether a check found that this call was sent before. Reporters count it once, at its end."""
+    is_new_to_callee: bool = False
+    """Of a retry: whether all that came before it was refused before it went out, so that nothing is done twice."""
     dispatched_ns: int | None = None
     """Clock.monotonic_ns when the callee was called; None while it cannot have seen anything."""
     given_deadline_ns: int | None = None
@@ -202,6 +204,11 @@ class Exchange:
     @property
     def was_dispatched(self) -> bool:
         return self.dispatched_ns is not None
+
+    @property
+    def has_passed_request(self) -> bool:
+        """Whether the callee can have seen a request: a stream may be open at the callee before its first one."""
+        return self.was_dispatched and self.requests.passed > 0
 
     @property
     def is_enforced(self) -> bool:

@@ -69,7 +69,17 @@ class Engine:
         self._reporters = {hook: methods_of(reporters, hook) for hook in REPORTER_HOOKS}
 
     async def start(self, arrival: Arrival) -> Exchange:
-        """Headers are in. The exchange that comes back has its lineage, its spec and a first decision."""
+        """Headers are in. The exchange that comes back has its lineage, its spec and a first decision.
+
+        For a shell that is never cancelled in the middle of it; one that is calls the two halves itself, so that it has
+        an exchange to end once any check has taken something for it.
+        """
+        exchange = await self.arrive(arrival)
+        await self.open(exchange)
+        return exchange
+
+    async def arrive(self, arrival: Arrival) -> Exchange:
+        """The first half: lineage and spec are settled. Whoever got the exchange must `end` it."""
         entered_ns = self._clock.monotonic_ns()
         lineage = await self._lineage.settle(arrival, arrival.route.callee, names_of(arrival.first))
         caller = caller_of(arrival, lineage)
@@ -84,10 +94,16 @@ class Engine:
             remainder_micro_usd=lineage.remainder_micro_usd,
         )
         self._tell("exchange_started", exchange)
-        if self._on_start:
-            await self._run(self._on_start, exchange, exchange)
         exchange.held_ns += self._clock.monotonic_ns() - entered_ns
         return exchange
+
+    async def open(self, exchange: Exchange) -> Decision:
+        """The second half: the checks look at the headers."""
+        if self._on_start:
+            entered_ns = self._clock.monotonic_ns()
+            await self._run(self._on_start, exchange, exchange)
+            exchange.held_ns += self._clock.monotonic_ns() - entered_ns
+        return exchange.decision
 
     async def message(self, exchange: Exchange, message: Message) -> Decision:
         """One payload, before it moves on. The decision is the exchange's: once rejected, it stays so."""

@@ -135,7 +135,7 @@ async def passage(way: Way, method: MethodView, context: Any, first: Message | N
     try:
         call = await begun(way, method, context, first)
         async with answered(call):
-            call.admit(has_room)
+            await call.admit(has_room)
             yield call
     finally:
         if call is None or not call.is_alone:

@@ -128,12 +128,13 @@ class Passage:
         arrival = Arrival(way.route, method.name, metadata, peer, first, context.time_remaining())
         if way.compression is not None:
             context.set_compression(way.compression)
-        return cls(way, method, context, await way.engine.start(arrival))
+        return cls(way, method, context, await way.engine.arrive(arrival))
 
     # Stations, in the order in which a call meets them.
 
-    def admit(self, has_room: bool) -> None:
+    async def admit(self, has_room: bool) -> None:
         """Turn the call away where the route is full or a check refused its headers."""
+        await self._way.engine.open(self.exchange)
         if not has_room or self._way.room.is_full:
             self._refuse(Reason.OVERLOADED, "room", f"route {self._way.route.name} holds as much as it may")
         if not isinstance(self.exchange.decision, Forward):

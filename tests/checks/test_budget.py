@@ -372,6 +372,63 @@ async def test_a_payload_of_an_unknown_type_passes_and_costs_its_estimate():
     assert await sidecar.money() == (CENT, 0)
 
 
+@pytest.mark.parametrize(("reason", "spent"), [("OVERLOADED", 0), ("RESPONSE_SPEC_VIOLATION", CENT), ("", CENT)])
+async def test_what_the_callees_own_sidecar_let_through_to_nobody_costs_nothing(reason: str, spent: int):
+    """Its reply says so. Whatever else it says, the callee was at work."""
+    sidecar = Sidecar("planner", budget())
+    exchange = await sidecar.leaves("writer")
+    await sidecar.asks(exchange)
+    sidecar.engine.stamp(exchange)
+    trailers = (("sidecar-reply", reason),) if reason else ()
+    await sidecar.answers(exchange, trailers=trailers, code="RESOURCE_EXHAUSTED")
+    assert await sidecar.money() == (spent, 0)
+
+
+async def test_a_stream_that_is_open_and_whose_first_request_is_refused_costs_nothing():
+    """It had been dispatched with its headers; the callee has seen no message of it."""
+    sidecar = Sidecar("writer", budget(), checks=[Refusing(Direction.REQUEST)])
+    exchange = await sidecar.arrives()
+    sidecar.engine.stamp(exchange)
+    assert isinstance(await sidecar.asks(exchange), Reject)
+    await sidecar.engine.end(exchange, Status("INVALID_ARGUMENT", origin=Origin.SIDECAR))
+    assert await sidecar.money() == (0, 0)
+    assert (sidecar.told.costs, sidecar.told.wasted) == ([], [])
+
+
+class Deaf:
+    """A ledger that holds and whose answer is lost, until it is heard again."""
+
+    def __init__(self, ledger: Any) -> None:
+        self.ledger, self.is_away = ledger, True
+
+    def __getattr__(self, name: str) -> Any:
+        async def verb(*arguments: Any, **more: Any) -> Any:
+            answer = (
+                await getattr(self.ledger, name)(*arguments, **more) if name == "reserve" or not self.is_away else 0
+            )
+            if self.is_away:
+                raise StoreUnavailable("timed out", may_have_happened=True)
+            return answer
+
+        return verb
+
+
+async def test_what_was_held_for_a_call_that_was_refused_because_nobody_said_so_is_given_back():
+    """A consistent spec refuses it, and the hold may stand: it is settled when the ledger is heard again."""
+    clock = ManualClock()
+    store = open_memory(clock)
+    deaf = Deaf(store.ledger)
+    spool = Spool(deaf, clock)
+    specs = [spec(consistency="consistent")]
+    sidecar = Sidecar("writer", budget(), store=replace(store, ledger=deaf), clock=clock, specs=specs, spool=spool)
+    exchange = await sidecar.call(costing(5))
+    assert isinstance(exchange.decision, Reject)
+    held = (await store.ledger.fullest("b", 0))[0].held_micro_usd
+    deaf.is_away = False
+    await spool.merge()
+    assert (held, await sidecar.money(), spool.waiting) == (CENT, (0, 0), 0)
+
+
 class Away:
     """A ledger that is away."""
 

@@ -217,6 +217,36 @@ async def test_a_spent_budget_names_the_rule_and_the_edge():
     )
 
 
+NOTHING = RetryTerms(RetryBudget(0.0, 0, 10))
+"""No retry at all is allowed."""
+
+
+async def test_a_call_that_was_refused_and_comes_again_is_no_retry_to_the_budget():
+    """The callee has not seen it before. It is counted as sent again, and it is not held against whoever obeyed."""
+    line = Line(PressureSettings(limits=(Limit(concurrency=1),), retries=NOTHING))
+    first = await line.begin("another")
+    assert [rules(await line.call()) for _ in range(5)] == [["concurrency"]] * 5
+    await line.answer(first)
+    assert not is_refused(await line.call())
+    assert len(line.told.retries) == 5
+
+
+async def test_a_retry_that_was_refused_stays_a_retry():
+    """What the callee has seen once it has seen, however often the sidecar refused it since."""
+    line = Line(PressureSettings(retries=NOTHING))
+    await line.call(code="UNAVAILABLE")
+    assert [rules(await line.call()) for _ in range(3)] == [["retries"]] * 3
+
+
+@pytest.mark.parametrize(("reason", "is_shed"), [("OVERLOADED", False), ("OUTCOME_UNKNOWN", True), ("", True)])
+async def test_what_the_callees_own_sidecar_refused_before_is_no_retry_either(reason: str, is_shed: bool):
+    """Where it says that the callee has seen nothing."""
+    line = Line(PressureSettings(retries=NOTHING))
+    first = await line.begin()
+    await line.answer(first, "RESOURCE_EXHAUSTED", trailers=(("sidecar-reply", reason),) if reason else ())
+    assert is_refused(await line.call()) is is_shed
+
+
 async def test_retries_are_counted_without_a_budget_too():
     """Whoever has no budget yet wants to know how large it should be."""
     line = Line()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -276,3 +277,39 @@ async def test_an_agent_cannot_claim_to_be_guarded():
     ):
         await channel.stream_stream(UNKNOWN)(iter([b"q"]), metadata=(("sidecar-guarded", "1"),), timeout=10).read()
     assert not any(key == "sidecar-guarded" for key, _ in callee.metadata)
+
+
+@dataclass
+class Taking:
+    """A check that takes something at the headers, slowly, and gives it back at the end."""
+
+    name: str = "taking"
+    fail: str = "open"
+    taken: int = 0
+    given_back: int = 0
+
+    async def on_start(self, exchange: Exchange) -> None:
+        self.taken += 1
+        await asyncio.sleep(0.2)
+
+    def on_end(self, exchange: Exchange, status: Any) -> None:
+        self.given_back += 1
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+async def test_a_caller_who_leaves_while_its_headers_are_looked_at_ends_its_exchange(method: str):
+    """Whatever a check took by then it hears of the end and gives it back; the callee saw nothing."""
+    callee, taking = Callee(), Taking()
+    async with served(callee) as upstream, running_sidecar(upstream, descriptors=[A2A], checks=[taking]) as sidecar:
+        async with aio.insecure_channel(sidecar.address) as channel:
+            call = channel.unary_unary(method)(b"", timeout=5)
+            while not taking.taken:
+                await asyncio.sleep(0.01)
+            call.cancel()
+            for _ in range(300):
+                if taking.given_back:
+                    break
+                await asyncio.sleep(0.01)
+        assert (taking.taken, taking.given_back) == (1, 1)
+        assert [(each.status.code, each.exchange.was_dispatched) for each in sidecar.outcomes] == [("CANCELLED", False)]
+    assert callee.seen == []

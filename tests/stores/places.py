@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from redis import Redis
+
 from sidecar.engine.state import Store
 from sidecar.stores.memory import open_memory
 from sidecar.stores.redis import RedisLink, redis_store
@@ -82,6 +84,11 @@ class RedisServer:
             else:
                 return self
         raise AssertionError("redis-server did not start")
+
+    def flush(self) -> None:
+        """Empty it."""
+        with Redis.from_url(self.url) as client:
+            client.flushall()
 
     def kill(self) -> None:
         """As a crash would."""

@@ -164,6 +164,29 @@ async def test_reads_are_bounded_and_leave_the_trail_alone(store: Store):
     assert exchanges(await visited(store.visits, visit(2))) == [1, 2]
 
 
+async def test_what_is_withdrawn_was_never_asked(store: Store):
+    """One that never came to its callee counts no more, as a visit or as a read; others stay, in their order."""
+    visits = store.visits
+    await visited(visits, visit(1), visit(2), visit(3))
+    assert await visits.withdraw("c", HIGH - 2)
+    assert not await visits.withdraw("c", HIGH - 2)
+    assert not await visits.withdraw("d", HIGH - 1)
+    assert exchanges(await visited(visits, visit(4))) == [1, 3, 4]
+    assert [await visits.read("c", number, 7, within_s=10) for number in (1, 2, 3)] == [1, 2, 3]
+    assert await visits.withdraw("c", 2)
+    assert not await visits.withdraw("c", 2)
+    assert await visits.read("c", 4, 7, within_s=10) == 3
+    assert exchanges(await visited(visits, visit(5))) == [1, 3, 4, 5]
+
+
+async def test_the_last_visit_can_be_withdrawn(store: Store):
+    """Then the conversation has asked nothing, and no answer finds a visit."""
+    await visited(store.visits, visit(1))
+    assert await store.visits.withdraw("c", HIGH - 1)
+    assert await store.visits.answered("c", HIGH - 1, Answered(7)) is None
+    assert exchanges(await visited(store.visits, visit(2))) == [2]
+
+
 async def test_a_break_keeps_its_family_out(store: Store):
     """The same fingerprint always; near-duplicates where the family has a radius; nothing else."""
     begun = await begin(store.visits, Family(5, TEXT, 2))
@@ -283,6 +306,7 @@ STEPS = st.one_of(
     st.tuples(st.just("read"), st.integers(1, 9), st.integers(1, 2)),
     st.tuples(st.just("break"), st.integers(1, 3), st.integers(1, 2), st.integers(0, 2)),
     st.tuples(st.just("resume"), st.integers(1, 3), st.integers(1, 2)),
+    st.tuples(st.just("withdraw"), st.integers(1, 12), st.booleans()),
     st.tuples(st.just("wait"), st.integers(1, 3)),
 )
 """A small world, so that steps meet: few exchanges, edges, fingerprints and tasks."""
@@ -302,6 +326,8 @@ async def told(place: Place, step: tuple[Any, ...], conversation: str) -> object
             return await visits.answered(conversation, HIGH - exchange, answer)
         case ("read", exchange, question):
             return await visits.read(conversation, exchange, question, within_s=2.5)
+        case ("withdraw", exchange, is_visit):
+            return await visits.withdraw(conversation, HIGH - exchange if is_visit else exchange)
         case ("break", fingerprint, edge, radius):
             family = Family(fingerprint, fingerprint, radius)
             held = await visits.break_off(conversation, EDGE, edge, family, kind="drift", cooldown_s=1.5)

@@ -34,6 +34,8 @@ class Bill:
     meter: Meter = field(default_factory=Meter)
     seen: Message | None = None
     """The last answer that was read."""
+    was_turned_away: bool = False
+    """Whether the callee's own sidecar said that the callee has not seen the request."""
     is_settled: bool = False
     cost: Cost | None = None
     """Once it is settled: what the call cost; None where it cost nothing that anybody knows of."""

@@ -17,6 +17,7 @@ from sidecar.engine.exchange import Answer, Exchange, Side, Status
 from sidecar.engine.finding import Finding
 from sidecar.engine.join import TERMINAL_STATES, UNTOLD_STATES, plain_state
 from sidecar.engine.message import Direction, Message
+from sidecar.engine.replies import was_never_done
 from sidecar.engine.state.ledger import Balance, Hold
 from sidecar.engine.usage import NO_USAGE
 
@@ -88,6 +89,7 @@ class BudgetCheck:
             return
         bill.see_metadata(answer.headers)
         bill.see_metadata(answer.trailers)
+        bill.was_turned_away = was_never_done(exchange, answer) and bill.meter.usage.is_empty
         await self._settle(exchange, bill)
         await self._account_for_slice(exchange)
 
@@ -208,7 +210,7 @@ class BudgetCheck:
         bill.is_settled, receipt = True, bill.receipt
         if receipt is not None and (not receipt.reservation.is_new or receipt.reservation.refused_by is not None):
             return
-        if not exchange.was_dispatched:
+        if bill.was_turned_away or not has_reached_callee(exchange):
             if receipt is not None:
                 await self._till.settle(receipt, 0)
             return
@@ -288,6 +290,11 @@ class BudgetCheck:
         exchange.spent_micro_usd = used
         if rest:
             await self._till.charge(f"{exchange.lineage.exchange_id}/returned", [hold], rest)
+
+
+def has_reached_callee(exchange: Exchange) -> bool:
+    """Whether there can be anything to pay for: a request that went on, or an answer that came before any did."""
+    return exchange.has_passed_request or exchange.responses.messages > 0
 
 
 def goes_on(exchange: Exchange) -> bool:

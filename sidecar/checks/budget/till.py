@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from sidecar.engine.exchange import Exchange
@@ -58,10 +57,13 @@ class Till:
 
     async def _give_back(self, charge_id: str) -> None:
         """Whether the reservation was made or still will be: a charge that is known to be done holds nothing."""
-        with suppress(StoreUnavailable):
+        is_owed = False
+        try:
             await self._shared.charge(charge_id, (), 0)
-        if self._spool is not None:
-            await self._spool.settle(charge_id, 0)
+        except StoreUnavailable:
+            is_owed = True
+        if self._spool is not None and not await self._spool.settle(charge_id, 0) and is_owed:
+            await self._spool.charge_later(charge_id, (), 0)
 
     async def _reserve(
         self, exchange: Exchange, amount_micro_usd: int, holds: Sequence[Hold], share_percent: int
@@ -69,7 +71,10 @@ class Till:
         charge_id = exchange.lineage.exchange_id
         try:
             answer = await self._shared.reserve(charge_id, amount_micro_usd, holds, share_percent=share_percent)
-        except StoreUnavailable:
+        except StoreUnavailable as away:
+            if self._spool is not None and is_consistent(exchange) and away.may_have_happened:
+                # The hold may stand although the call will not go out: what nobody gave back would be spent in the end.
+                await self._spool.charge_later(charge_id, (), 0)
             if self._spool is None or is_consistent(exchange):
                 raise
             self._told()

@@ -19,6 +19,8 @@ def waste_of(exchange: Exchange, status: Status) -> Waste | None:
     if isinstance(exchange.decision, Reject):
         return Waste.REFUSED_ANSWER
     said = {reason for finding in exchange.findings if (reason := reason_in(finding)) is not None}
+    if exchange.is_new_to_callee:
+        said.discard(Waste.RETRY)  # the first that the callee hears of it: nothing was paid for before
     found = next((reason for reason in ORDER if reason in said), None)
     return found or (Waste.FAILED if status.code != "OK" else None)
 

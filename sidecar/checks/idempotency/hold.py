@@ -10,27 +10,12 @@ from sidecar.engine.exchange import Answer, Exchange, Origin, Status
 from sidecar.engine.finding import Forward
 from sidecar.engine.message import Message
 from sidecar.engine.recording import Recording
+from sidecar.engine.replies import reply_of, was_never_done
 from sidecar.engine.state import Claims
-from sidecar.errors import REPLY_TRAILER, Reason
+from sidecar.errors import Reason
 
 OUTCOME_UNKNOWN_CODES: Final = frozenset({"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED"})
 """After dispatch these say that the answer did not come, and nothing of what the callee did."""
-
-NEVER_DONE: Final = frozenset(
-    {
-        Reason.REQUEST_SPEC_VIOLATION,
-        Reason.LOOP_DETECTED,
-        Reason.BUDGET_EXHAUSTED,
-        Reason.DUPLICATE_IN_FLIGHT,
-        Reason.IDEMPOTENCY_CONFLICT,
-        Reason.STALE_WRITE,
-        Reason.NOT_OWNER,
-        Reason.OVERLOADED,
-        Reason.QUARANTINED,
-        Reason.UPSTREAM_UNREACHABLE,
-    }
-)
-"""Refusals with which the callee's own sidecar says that the callee has not seen the request."""
 
 NEVER_TOLD: Final = frozenset({Reason.OUTCOME_UNKNOWN, Reason.STORE_UNAVAILABLE, Reason.CHECK_FAILED})
 """Refusals of its that leave open what the callee did."""
@@ -88,7 +73,7 @@ class Hold:
 
     def ending(self, exchange: Exchange, status: Status, *, answers_once: bool) -> Ending:
         """How the claim ends. Freed only where the callee cannot have seen the request."""
-        if not (exchange.was_dispatched and exchange.requests.passed):
+        if not exchange.has_passed_request:
             return Ending.FREED
         if self.answer is not None:
             return ending_of(exchange, self.answer)
@@ -108,13 +93,3 @@ def ending_of(exchange: Exchange, answer: Answer) -> Ending:
     if was_never_done(exchange, answer):
         return Ending.FREED
     return Ending.DOUBTED if reply_of(answer) in NEVER_TOLD else Ending.DONE
-
-
-def was_never_done(exchange: Exchange, answer: Answer) -> bool:
-    """Of a stream of requests the callee may have seen the first ones before a later one was refused."""
-    return reply_of(answer) in NEVER_DONE and exchange.requests.passed == 1
-
-
-def reply_of(answer: Answer) -> str:
-    """The reason that another sidecar gave; empty where the callee itself answered."""
-    return next((str(value) for key, value in answer.trailers if key == REPLY_TRAILER), "")

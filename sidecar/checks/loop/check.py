@@ -2,7 +2,8 @@
 
 At the first request of an exchange the store records a visit and tells what went before; a pure detector judges it, and
 the ladder says what follows. At the end the store is told what came of the visit, so that work which brings something
-new is known from work which does not.
+new is known from work which does not. What never came to the callee is no visit, so whoever obeys a refusal and asks
+again later is not taken for one who goes in circles.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from sidecar.checks.loop.fingerprint import hashed_text
 from sidecar.checks.loop.ladder import CHECK, Ladder, is_broken_off
 from sidecar.checks.loop.reading import Listening, Question, edge_of, is_read, question_of
 from sidecar.engine import policy
-from sidecar.engine.exchange import Exchange, Status
-from sidecar.engine.finding import Action, Finding
+from sidecar.engine.exchange import Answer, Exchange, Status
+from sidecar.engine.finding import Action, Finding, Reject
 from sidecar.engine.message import Direction, Message
 from sidecar.engine.ports import Clock
+from sidecar.engine.replies import reply_of, was_never_done
 from sidecar.engine.state import Reach, Visits
 from sidecar.engine.state.visits import Sighting, Visit
+from sidecar.errors import Reason
 
 READS_WITHIN_S = 10.0
 """The time over which reads are counted."""
@@ -59,13 +62,20 @@ class LoopCheck:
         ask = self._read if is_read(exchange) else self._visit
         return await ask(exchange, question_of(exchange, message), self._depth(exchange)) or None
 
+    def on_answer(self, exchange: Exchange, answer: Answer) -> None:
+        """The callee's own sidecar may say that it let nothing through."""
+        if (listening := self._listening.get(exchange)) and was_never_done(exchange, answer):
+            listening.was_turned_away = reply_of(answer) != Reason.LOOP_DETECTED
+
     async def on_end(self, exchange: Exchange, status: Status) -> None:
         listening = self._listening.pop(exchange, None)
-        answer = listening.answer(exchange, status) if listening else None
-        if listening is None or answer is None:
+        if listening is None:
             return
         conversation, own = exchange.lineage.conversation, listening.exchange
-        await self._visits.ask(exchange, lambda visits: visits.answered(conversation, own, answer))
+        if listening.was_turned_away or is_withdrawn(exchange):
+            await self._visits.ask(exchange, lambda visits: visits.withdraw(conversation, own))
+        elif (answer := listening.answer(exchange, status)) is not None:
+            await self._visits.ask(exchange, lambda visits: visits.answered(conversation, own, answer))
 
     def _depth(self, exchange: Exchange) -> Measure:
         return Measure(Kind.HOPS, exchange.lineage.hops + 1, self._ladder.limits.hops)
@@ -93,10 +103,11 @@ class LoopCheck:
     async def _visit(self, exchange: Exchange, question: Question, depth: Measure) -> Sequence[Finding]:
         visit, conversation = question.visit, exchange.lineage.conversation
         window_s = self._ladder.window_s
+        self._listening[exchange] = Listening(visit.exchange, question.words, is_read=False)
         sighting = await self._visits.ask(exchange, lambda visits: visits.visit(conversation, visit, window_s=window_s))
         if sighting.held is not None:
+            del self._listening[exchange]
             return [self._counted(exchange, Kind(sighting.held.kind), self._ladder.held(exchange, sighting.held))]
-        self._listening[exchange] = Listening(visit.exchange, question.words, is_read=False)
         measures = [depth, *measured(sighting.trail, self._ladder.limits)]
         for measure in measures:
             if measure.is_past:
@@ -144,3 +155,11 @@ class LoopCheck:
             action = Action.REJECTED if policy.is_enforced(exchange, finding) else Action.OBSERVED
             self._reporter.past_limit(kind.value, exchange.caller, exchange.callee, action.value)
         return finding
+
+
+def is_withdrawn(exchange: Exchange) -> bool:
+    """Whether the callee cannot have seen the question, and not because this check kept it from going round."""
+    if exchange.has_passed_request:
+        return False
+    decision = exchange.decision
+    return not (isinstance(decision, Reject) and decision.reason is Reason.LOOP_DETECTED)

@@ -135,6 +135,8 @@ class Listening:
     own_ids: set[str] = field(default_factory=set)
     """Words of ids that the answers gave themselves, which are new each time."""
     heard_bytes: int = 0
+    was_turned_away: bool = False
+    """Whether the callee's own sidecar said that the callee has not seen the request."""
 
     def hear(self, message: Message) -> None:
         """One answer, or one message of a stream."""

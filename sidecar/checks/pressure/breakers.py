@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
 
 from sidecar.checks.pressure.breaker import CalleeBreaker, Ticket
 from sidecar.checks.pressure.settings import BreakerTerms
 from sidecar.engine.exchange import Answer, Exchange, Origin, Status
 from sidecar.engine.finding import Reject
 from sidecar.engine.ports import Clock, PressureReporter
+from sidecar.engine.replies import reply_of
 from sidecar.errors import Reason
-
-REPLY_KEY: Final = "sidecar-reply"
-"""Trailer of a local reply: what it says is about the call, and only UPSTREAM_UNREACHABLE about the callee as well."""
 
 
 class Breakers:
@@ -54,8 +51,3 @@ def has_failed(terms: BreakerTerms, exchange: Exchange, status: Status, answer: 
     if answer is not None and (reason := reply_of(answer)):
         return True if reason == Reason.UPSTREAM_UNREACHABLE else None
     return status.code in terms.codes
-
-
-def reply_of(answer: Answer) -> str | bytes | None:
-    """The reason in an answer that another sidecar made."""
-    return next((value for key, value in answer.trailers if key == REPLY_KEY), None)

@@ -124,7 +124,7 @@ class PressureCheck:
             await self._give_back(exchange, held, status)
         if not exchange.is_guarded_here:
             return None
-        self._retries.ended(exchange, status)
+        self._retries.ended(exchange, status, held.answer if held is not None else None)
         if status.code == "OK":
             self._delays.passed(exchange.caller, exchange.callee)
         return self._herd(exchange)
@@ -155,6 +155,7 @@ class PressureCheck:
             if await self._is_answered_by_flight(exchange, request, held, said):
                 return said
             if self._retries.is_retry(exchange, request):
+                exchange.is_new_to_callee = self._retries.is_new_to_callee(exchange, request)
                 said.extend(self._retried(exchange))
         if looks:
             self._held[exchange] = held
@@ -185,7 +186,7 @@ class PressureCheck:
     async def _spend(self, exchange: Exchange, held: Held) -> Finding | None:  # noqa: ARG002 - one of several looks
         terms = self._settings.retries
         assert terms is not None
-        if await self._holdings.afford(exchange, terms, exchange.is_retry):
+        if await self._holdings.afford(exchange, terms, exchange.is_retry and not exchange.is_new_to_callee):
             return None
         return findings.budget_is_spent(exchange, terms, self._delay_s(exchange))
 

@@ -1,18 +1,21 @@
 """Which calls are sent again? The sender says so, idempotency found out, or the same arguments failed a moment ago.
 
-Only what failed is remembered, so calls that go well cost nothing: no document is read for them.
+Only what failed is remembered, so calls that go well cost nothing: no document is read for them. Of what failed it is
+known whether the callee can have seen it: a call that was refused before it went out, and that comes again when it was
+told to, is the first of its kind for the callee, and no budget of retries has to pay for it.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from sidecar.engine.canonical import arguments_of, digest_of
-from sidecar.engine.exchange import Exchange, Status
+from sidecar.engine.exchange import Answer, Exchange, Status
 from sidecar.engine.message import Message
 from sidecar.engine.ports import Clock
+from sidecar.engine.replies import was_never_done
 from sidecar.errors import MalformedMessage
 
 ATTEMPTS_KEY: Final = "grpc-previous-rpc-attempts"
@@ -37,6 +40,15 @@ FAILED: Final = frozenset(
 
 Edge = tuple[str, str, str]
 Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Failure(NamedTuple):
+    """A call that failed, or several of the same arguments."""
+
+    failed_ns: int
+    was_seen: bool
+    """Whether the callee can have seen any of them."""
 
 
 class Retries:
@@ -44,8 +56,8 @@ class Retries:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._failed: OrderedDict[bytes, int] = OrderedDict()
-        """By fingerprint, when it failed; oldest first."""
+        self._failed: OrderedDict[bytes, Failure] = OrderedDict()
+        """By fingerprint; oldest first."""
         self._edges: OrderedDict[Edge, int] = OrderedDict()
         """When anything on an edge failed: all others are not even fingerprinted."""
 
@@ -58,21 +70,35 @@ class Retries:
             return True
         if request is None or not self._has_failed_lately(exchange):
             return False
-        failed_ns = self._failed.get(fingerprint(exchange, request))
-        return failed_ns is not None and self._is_fresh(failed_ns)
+        return self._failure(fingerprint(exchange, request)) is not None
 
-    def ended(self, exchange: Exchange, status: Status) -> None:
+    def is_new_to_callee(self, exchange: Exchange, request: Message | None) -> bool:
+        """Of a retry: whether whatever came before it was refused before it went out."""
+        if request is None or not self._has_failed_lately(exchange):
+            return False
+        failure = self._failure(fingerprint(exchange, request))
+        return failure is not None and not failure.was_seen
+
+    def ended(self, exchange: Exchange, status: Status, answer: Answer | None = None) -> None:
+        """`answer`: of the callee, or of its sidecar."""
         request = exchange.last_request
         if request is None or exchange.requests.messages != 1:
             return
         if status.code in FAILED:
-            self._remember(exchange, fingerprint(exchange, request))
+            was_turned_away = answer is not None and was_never_done(exchange, answer)
+            is_seen_again = exchange.is_retry and not exchange.is_new_to_callee
+            was_seen = is_seen_again or (exchange.has_passed_request and not was_turned_away)
+            self._remember(exchange, fingerprint(exchange, request), was_seen=was_seen)
         elif self._has_failed_lately(exchange):
             self._failed.pop(fingerprint(exchange, request), None)
 
-    def _remember(self, exchange: Exchange, digest: bytes) -> None:
-        now_ns = self._clock.monotonic_ns()
-        remember(self._failed, digest, now_ns)
+    def _failure(self, digest: bytes) -> Failure | None:
+        failure = self._failed.get(digest)
+        return failure if failure is not None and self._is_fresh(failure.failed_ns) else None
+
+    def _remember(self, exchange: Exchange, digest: bytes, *, was_seen: bool) -> None:
+        now_ns, before = self._clock.monotonic_ns(), self._failure(digest)
+        remember(self._failed, digest, Failure(now_ns, was_seen or (before is not None and before.was_seen)))
         remember(self._edges, edge_of(exchange), now_ns)
 
     def _has_failed_lately(self, exchange: Exchange) -> bool:
@@ -83,8 +109,8 @@ class Retries:
         return self._clock.monotonic_ns() - failed_ns <= AGAIN_S * 1e9
 
 
-def remember(entries: OrderedDict[Key, int], key: Key, now_ns: int) -> None:
-    entries[key] = now_ns
+def remember(entries: OrderedDict[Key, Value], key: Key, value: Value) -> None:
+    entries[key] = value
     entries.move_to_end(key)
     if len(entries) > FAILURES_MAX:
         entries.popitem(last=False)

@@ -141,6 +141,9 @@ class Visits(Protocol):
         Marked once: what is ADDED or BARREN stays so. None where there is no such visit, or no longer.
         """
 
+    async def withdraw(self, conversation: str, exchange: int) -> bool:
+        """Forget the visit, or the read, of an exchange that never came to its callee. Whether it was known."""
+
     async def break_off(
         self, conversation: str, edge: Edge, edge_id: int, family: Family, *, kind: str, cooldown_s: float
     ) -> Break:

@@ -89,6 +89,17 @@ class MemoryVisits:
             visit = kept.trail[place] = marked(kept.trail, visit, answer)
         return visit.mark
 
+    async def withdraw(self, conversation: str, exchange: int) -> bool:
+        kept = self._kept.get(conversation)
+        if kept is None:
+            return False
+        count = len(kept.trail) + len(kept.reads)
+        self._replace(kept, [visit for visit in kept.trail if visit.exchange != exchange])
+        reads = [read for read in kept.reads if read[0] != exchange]
+        self._records += len(reads) - len(kept.reads)
+        kept.reads = reads
+        return len(kept.trail) + len(reads) < count
+
     async def break_off(
         self, conversation: str, edge: Edge, edge_id: int, family: Family, *, kind: str, cooldown_s: float
     ) -> Break:

@@ -151,7 +151,7 @@ class RedisLink:
             self._sending -= 1
             for asked in batch:
                 if not asked.answer.done():
-                    asked.answer.set_exception(StoreUnavailable("redis was left"))
+                    asked.answer.set_exception(StoreUnavailable("redis was left", may_have_happened=True))
             if self._waiting:
                 self._take_turn()
 
@@ -179,7 +179,8 @@ class RedisLink:
         for asked in batch:
             if not asked.answer.done():
                 self._failed(asked.script.name)
-                asked.answer.set_exception(StoreUnavailable(f"redis: {type(error).__name__}"))
+                said = f"redis: {type(error).__name__}"
+                asked.answer.set_exception(StoreUnavailable(said, may_have_happened=True))
         self._went_away(error)
 
     # Away and back.

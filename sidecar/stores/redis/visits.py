@@ -149,6 +149,27 @@ ANSWERED: Final = Script(
     """,
 )
 
+WITHDRAW: Final = Script(
+    "withdraw",
+    LUA
+    + """
+    local known, trail, reads = 0, redis.call('GET', KEYS[1]) or '', redis.call('GET', KEYS[2]) or ''
+    local at = place_of(trail, ARGV[1])
+    if at then
+        known = 1
+        redis.call('SET', KEYS[1], string.sub(trail, 1, at - 1) .. string.sub(trail, at + SIZE), 'KEEPTTL')
+    end
+    for place = 1, #reads, 24 do
+        if string.sub(reads, place, place + 7) == ARGV[1] then
+            known = 1
+            redis.call('SET', KEYS[2], string.sub(reads, 1, place - 1) .. string.sub(reads, place + 24), 'KEEPTTL')
+            break
+        end
+    end
+    return known
+    """,
+)
+
 BREAK_OFF: Final = Script(
     "break_off",
     LUA
@@ -232,13 +253,17 @@ class RedisVisits:
 
     async def read(self, conversation: str, exchange: int, question: int, *, within_s: float) -> int:
         arguments = (word(exchange), word(question), int(within_s * 1000))
-        return int(await self._link.run(READ, (f"sidecar:{{visits}}:reads:{conversation}",), arguments))
+        return int(await self._link.run(READ, (reads_key(conversation),), arguments))
 
     async def answered(self, conversation: str, exchange: int, answer: Answered) -> Mark | None:
         said = (answer.likeness.to_bytes(16, "big"), word(answer.digest))
         arguments = (word(exchange), word(answer.task), *said, int(answer.is_undecided), answer.radius)
         mark = int(await self._link.run(ANSWERED, (trail_key(conversation),), arguments))
         return None if mark < 0 else Mark(mark)
+
+    async def withdraw(self, conversation: str, exchange: int) -> bool:
+        keys = (trail_key(conversation), reads_key(conversation))
+        return bool(await self._link.run(WITHDRAW, keys, (word(exchange),)))
 
     async def break_off(
         self, conversation: str, edge: Edge, edge_id: int, family: Family, *, kind: str, cooldown_s: float
@@ -260,6 +285,10 @@ class RedisVisits:
 
 def trail_key(conversation: str) -> str:
     return f"sidecar:{{visits}}:trail:{conversation}"
+
+
+def reads_key(conversation: str) -> str:
+    return f"sidecar:{{visits}}:reads:{conversation}"
 
 
 def breaks_key(conversation: str) -> str:

@@ -101,6 +101,18 @@ class SqliteVisits:
 
         return await self._database.run(mark)
 
+    async def withdraw(self, conversation: str, exchange: int) -> bool:
+        def remove(cursor: sqlite3.Cursor, now_ms: int) -> bool:  # noqa: ARG001 - what never was has no time
+            where = "DELETE FROM visit_reads WHERE conversation = ? AND exchange = ?"
+            was_read = cursor.execute(where, (conversation, word(exchange))).rowcount > 0
+            trail = trail_in(cursor, conversation)
+            place = place_of(trail, exchange)
+            if place is not None:
+                keep_tape(cursor, conversation, taped([*trail[:place], *trail[place + 1 :]]))
+            return was_read or place is not None
+
+        return await self._database.run(remove)
+
     async def break_off(
         self, conversation: str, edge: Edge, edge_id: int, family: Family, *, kind: str, cooldown_s: float
     ) -> Break:

@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.checks.loop import Ladder, Limits, LoopCheck
 from sidecar.checks.loop.fingerprint import hashed_text
-from sidecar.engine.exchange import Arrival, Exchange, Guarding, Mode, Origin, Route, Side, Status
+from sidecar.engine.exchange import Answer, Arrival, Exchange, Guarding, Mode, Origin, Route, Side, Status
 from sidecar.engine.finding import Decision, Finding, Forward, Reject, Severity
 from sidecar.engine.json_codec import JSON_CODEC
 from sidecar.engine.lineage import LineageKeeper
@@ -53,6 +53,8 @@ class Script:
     side: Side = Side.INBOUND
     visits: Any = None
     local: Any = None
+    after: Sequence[Any] = ()
+    """Checks that are asked after this one."""
 
     def __post_init__(self) -> None:
         self.clock, self.watched, self.fail_open = ManualClock(), Watched(), 0
@@ -62,7 +64,9 @@ class Script:
         ids = CountingIds()
         lineage = LineageKeeper(clock=self.clock, ids=ids, sampler=EveryTrace(), store=MemoryConversations())
         self.check = check
-        self.engine = Engine(clock=self.clock, lineage=lineage, specs=SpecTable(self.specs), checks=[check])
+        self.engine = Engine(
+            clock=self.clock, lineage=lineage, specs=SpecTable(self.specs), checks=[check, *self.after]
+        )
         self.calls = 0
 
     def _told(self) -> None:
@@ -551,3 +555,69 @@ async def test_no_finding_quotes_a_payload():
     findings = [finding for _ in range(8) for finding in await script.call(secret)]
     assert findings
     assert "hunter2" not in repr(findings)
+
+
+class Full:
+    """A check after this one, which has no room for the time being."""
+
+    name, fail = "full", "open"
+
+    def __init__(self) -> None:
+        self.is_full = True
+
+    def on_message(self, exchange: Exchange, message: Message) -> list[Finding] | None:
+        if not self.is_full or message.direction is Direction.RESPONSE:
+            return None
+        return [Finding(self.name, "room", Severity.WARNING, "there is no room", Reason.OVERLOADED)]
+
+
+@pytest.mark.parametrize(("method", "limits"), [(SEND, Limits(repeats=2, drifts=2)), (GET_TASK, Limits(reads=2))])
+async def test_who_is_refused_for_another_reason_and_asks_again_makes_no_loop(method: str, limits: Limits):
+    """What never came to its callee is no visit and no read, however often; what comes through is counted as ever."""
+    full = Full()
+    script = Script(ladder=Ladder(limits, slow_s=0), after=[full])
+    for _ in range(10):
+        findings = await script.call(method=method)
+        assert [finding.check for finding in findings if finding.reason] == ["full"]
+    full.is_full = False
+    assert [letter == "P" for letter in await script.outcomes(4, method=method)] == [False, False, True, True]
+
+
+async def test_in_observe_nothing_is_refused_and_every_call_is_a_visit():
+    """What another check would have refused went out all the same."""
+    script = Script(Mode.OBSERVE, Ladder(Limits(repeats=2)), after=[Full()])
+    assert [any(each.check == "loop" and each.reason for each in await script.call()) for _ in range(3)] == [
+        False,
+        False,
+        True,
+    ]
+
+
+async def test_a_caller_who_leaves_before_its_call_goes_out_has_asked_nothing():
+    """While it was slowed down, say."""
+    script = Script(ladder=Ladder(Limits(repeats=2)))
+    for _ in range(5):
+        exchange, _ = await script.ask()
+        exchange.dispatched_ns = None
+        await script.engine.end(exchange, Status("CANCELLED", "", Origin.DOWNSTREAM))
+    assert (await script.outcomes(3))[-1] == "P"
+
+
+@pytest.mark.parametrize(("reason", "is_counted"), [("OVERLOADED", False), ("LOOP_DETECTED", True), ("", True)])
+async def test_what_the_callees_own_sidecar_refused_is_no_visit(reason: str, is_counted: bool):
+    """Unless it refused a loop; and an error of the callee itself is an answer."""
+    script = Script(ladder=Ladder(Limits(repeats=2), slow_s=0), side=Side.OUTBOUND, guarding=Guarding.ALWAYS)
+    for _ in range(2):
+        exchange, _ = await script.ask()
+        trailers = (("sidecar-reply", reason),) if reason else ()
+        status = Status("RESOURCE_EXHAUSTED")
+        await script.engine.answered(exchange, Answer(status, (), trailers))
+        await script.engine.end(exchange, status)
+    assert (letter_of(await script.call()) == "P") is is_counted
+
+
+async def test_a_call_that_its_own_depth_refused_is_a_visit_all_the_same():
+    """Whoever goes round in a chain that is too deep goes round."""
+    script = Script(ladder=Ladder(Limits(hops=1, repeats=2), slow_s=0))
+    await script.outcomes(2, hops=5)
+    assert await script.outcomes(1) == ["P"]

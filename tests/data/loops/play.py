@@ -75,6 +75,7 @@ class Player:
                     exchange = self._exchange(step, exchanges)
                     exchanges[step.call] = exchange
                     findings = await check.on_message(exchange, message(step.document, Direction.REQUEST))
+                    exchange.dispatched_ns, exchange.requests.passed = self.clock.monotonic_ns(), 1
                     note(found, findings or [], step.call)
                 case Tell():
                     await tell(check, exchanges[step.call], step)
