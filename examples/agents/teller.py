@@ -69,11 +69,11 @@ class Teller(AgentExecutor):
 
     async def _do(self, order: dict[str, Any], account: Account) -> None:
         await asyncio.sleep(self._pace_s)
-        if order["do"] == "pay":
+        if order.get("do") == "pay":
             account.balance_usd -= int(order["amount_usd"])
             account.version += 1
             log.info("paid %s from %s", order["amount_usd"], account.id)
-        elif order["do"] == "write":
+        elif order.get("do") == "write":
             account.limit_usd = int(order["account"]["limit_usd"])
             account.version += 1
             log.info("wrote %s", account.id)

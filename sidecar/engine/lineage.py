@@ -151,7 +151,7 @@ class LineageKeeper:
         sampler: Sampler,
         store: Conversations,
         settings: LineageSettings | None = None,
-        complain: Callable[[DependencyError], None] = lambda error: log.warning("conversation kept locally: %s", error),
+        complain: Callable[[DependencyError], None] = lambda error: log.debug("conversation kept locally: %s", error),
     ) -> None:
         """`complain` hears when the store could not name a conversation; the call goes on with the name we have."""
         self._clock = clock

@@ -67,7 +67,7 @@ class Ladder:
     def held(self, exchange: Exchange, held: Break) -> Finding:
         """A request that a break covers."""
         kind = Kind(held.kind)
-        sentence = f"{exchange.callee}: this {kind} was broken off; {ADVICE[kind]}, or ask an operator to resume it"
+        sentence = f"{exchange.callee}: this {kind} was broken off; {ADVICE[kind]}, or wait until the break ends"
         evidence = {"break_until_unix_ms": str(held.until_ms)}
         return self._finding(
             exchange,

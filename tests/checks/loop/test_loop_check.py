@@ -166,7 +166,7 @@ async def test_what_a_break_refuses_says_so():
     await script.outcomes(6)
     (held,) = await script.call()
     assert held.message == (
-        "researcher: this repeat was broken off; ask something else, or stop, or ask an operator to resume it"
+        "researcher: this repeat was broken off; ask something else, or stop, or wait until the break ends"
     )
     until_ms = (script.clock.unix_ns() // 1_000_000) + 600_000
     assert int(held.evidence["break_until_unix_ms"]) == pytest.approx(until_ms, abs=2000)
