@@ -8,6 +8,7 @@ judged, claimed or charged any further. Only the end is told to all, so that eac
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sidecar.engine import policy
+from sidecar.engine.eager import Done, begun
 from sidecar.engine.exchange import FINDINGS_KEPT, Answer, Arrival, Exchange, Mode, Outcome, Side, Status
 from sidecar.engine.finding import FORWARD, Action, Decision, Finding, Forward, Reject, Replay, Severity
 from sidecar.engine.guarding import Guards
@@ -169,20 +171,40 @@ class Engine:
         return (exchange.given_deadline_ns - now_ns) / 1e9
 
     async def end(self, exchange: Exchange, status: Status) -> Outcome:
-        """The status is known and nothing more will pass."""
-        for hook in self._on_end:
-            try:
-                answer = hook.call(exchange, status)
-                if hook.is_async:
-                    answer = await answer
-            except Exception as error:
-                answer = failed(hook.check, exchange, error)
-            if answer:
-                self._record(exchange, list(answer), FORWARD)
+        """The status is known and nothing more will pass.
+
+        Checks give back and settle at the same time, for nobody decides any more: what they ask of a store goes out
+        together.
+        """
+        said = [self._settled(hook, exchange, status) for hook in self._on_end]
+        if waiting := [rest for rest in said if inspect.iscoroutine(rest)]:
+            rests = iter(await asyncio.gather(*waiting, return_exceptions=True))
+            said = [next(rests) if inspect.iscoroutine(each) else each for each in said]
+        for hook, answer in zip(self._on_end, said, strict=True):
+            self._conclude(hook.check, exchange, answer)
         self._lineage.ended(exchange, status)
         outcome = Outcome(exchange, status, self._clock.monotonic_ns(), self._clock.unix_ns())
         self._tell("exchange_ended", outcome)
         return outcome
+
+    def _settled(self, hook: BoundHook, exchange: Exchange, status: Status) -> Any:
+        """What a check says of the end, or what it raised; what is left of its work where it has to wait."""
+        try:
+            answer = hook.call(exchange, status)
+            if not hook.is_async:
+                return answer
+            first = begun(answer)
+        except Exception as error:
+            return error
+        return first.value if isinstance(first, Done) else first
+
+    def _conclude(self, check: Check, exchange: Exchange, answer: Any) -> None:
+        if isinstance(answer, Exception):
+            answer = failed(check, exchange, answer)
+        elif isinstance(answer, BaseException):
+            raise answer
+        if answer:
+            self._record(exchange, list(answer), FORWARD)
 
     def refuse(self, exchange: Exchange, finding: Finding) -> Reject:
         """A refusal that the shell itself must make (no upstream, no room): recorded like a check's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -228,6 +229,33 @@ async def test_every_check_hears_of_the_end_of_a_refused_call():
     await running.message(exchange, Message(REQUEST, 0, b"bad"))
     await running.end(exchange, Status("INVALID_ARGUMENT"))
     assert (first.heard, last.heard) == (["INVALID_ARGUMENT"], ["INVALID_ARGUMENT"])
+
+
+class Settling:
+    """Gives back what it took, for which it has to wait until `others` are waiting too."""
+
+    fail = "open"
+
+    def __init__(self, name: str, meeting: asyncio.Barrier, error: Exception | None = None) -> None:
+        self.name = name
+        self._meeting = meeting
+        self._error = error
+
+    async def on_end(self, exchange: Exchange, status: Status) -> list[Finding]:
+        await self._meeting.wait()
+        if self._error is not None:
+            raise self._error
+        return [Finding(self.name, "settled", Severity.INFO, "given back")]
+
+
+async def test_checks_settle_at_the_same_time():
+    """Nobody decides any more, so what they ask of a store goes out together; they are told of in their order."""
+    meeting = asyncio.Barrier(3)
+    running = engine(Settling("a", meeting), Settling("b", meeting, RuntimeError("boom")), Settling("c", meeting))
+    exchange = await running.start(arrival())
+    await asyncio.wait_for(running.end(exchange, Status("OK")), 5)
+    told = [(finding.check, finding.rule) for finding in exchange.findings]
+    assert told == [("a", "settled"), ("b", "crashed"), ("c", "settled")]
 
 
 class Hinting:
