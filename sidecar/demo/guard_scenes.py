@@ -96,12 +96,16 @@ async def spent_budget(house: House) -> Scene:
             claim("three fit", ["OK"] * 3, [answer.code for answer in answers[:3]]),
             claim("the third answer tells what is left", "budget; name=advice; remaining_usd=0.05", answers[2].hint),
             *claims_on_refusal(last, "RESOURCE_EXHAUSTED", "BUDGET_EXHAUSTED", "teller/v1"),
-            claim("QuotaFailure names the budget", True, last.quota.violations[0].subject.startswith("budget:advice:")),
+            claim("QuotaFailure names the budget", True, names_budget(last, "advice")),
             claim("and says what is left of it", True, "0.05 of 0.50 are left" in last.message),
             claim("what the callee reported was priced and counted", 450_000, spent_micro_usd),
             claim("the sidecar counted one refusal, and the teller did not see it", (1, 3), (refused, reached)),
         ),
     )
+
+
+def names_budget(answer: Answer, name: str) -> bool:
+    return any(violation.subject.startswith(f"budget:{name}:") for violation in answer.quota.violations)
 
 
 async def double_charge(house: House) -> Scene:
@@ -133,7 +137,12 @@ async def pay(house: House, payment: str) -> Answer:
 
 
 def balance_of(answer: Answer) -> int:
-    return int(answer.data.get("account", {}).get("balance_usd", -1))
+    return int(account_of(answer).get("balance_usd", -1))
+
+
+def account_of(answer: Answer) -> dict[str, Any]:
+    """As the teller says it stands; empty where it says nothing."""
+    return dict(answer.data.get("account", {}))
 
 
 async def stuck_task(house: House) -> Scene:
@@ -184,7 +193,7 @@ async def stale_write(house: House) -> Scene:
         caller_saw=f"{first.code}; {stale.code} {stale.reply}; {fresh.code}",
         sidecar_saw=f"{lost} lost update prevented, {made} writes made",
         claims=(
-            claim("the first write makes version 2", 2, int(first.data["account"]["version"])),
+            claim("the first write makes version 2", 2, int(account_of(first).get("version", 0))),
             *claims_on_refusal(stale, "ABORTED", "STALE_WRITE", "teller/v1"),
             claim("whoever reads again may write", "OK", fresh.code),
             claim("two writes were made, one was counted as stale", (2, 1), (made, lost)),
