@@ -27,7 +27,7 @@ from sidecar.engine.finding import Finding
 from sidecar.engine.guarding import Guards
 from sidecar.engine.ports import Check, Clock
 from sidecar.engine.specs import Spec
-from sidecar.engine.state import Reach, Store
+from sidecar.engine.state import Board, Reach, Store
 from sidecar.line_up.money import Money, read_prices
 from sidecar.panel import VerifierPanel
 from sidecar.stores.memory import open_memory
@@ -89,10 +89,13 @@ class LineUp:
             spent=money_metrics.cost_settled,
         )
         self._panel = VerifierPanel(verifier_settings(config), clock=clock, reporter=self._panel_metrics)
-        self.quarantine = QuarantineCheck(clock, cooldown_s=config.quarantine.cooldown_s, fail_open=metrics.fail_open)
-        metrics.watch_quarantine("edge", lambda: self.quarantine.count)
         prices = read_prices(config, money_metrics)  # before anything is opened: a mistake in it leaves nothing open
         self.store = open_store(config, clock, StoreMetrics(self._registry, self._series_limit))
+        self.board = Board(self.store.controls, clock, self.store.kind)
+        self.quarantine = QuarantineCheck(
+            self.board, clock, cooldown_s=config.quarantine.cooldown_s, fail_open=metrics.fail_open
+        )
+        metrics.watch_quarantine(self.board.quarantined)
         store_away = self._store_away(BudgetCheck.name)
         self.money = Money(config, clock, self.store, prices, money_metrics, store_away=store_away)
         self._task_metrics = TaskMetrics(self._registry, self._series_limit)
@@ -101,7 +104,7 @@ class LineUp:
     def _in_order(self) -> list[Check]:
         """The first enforced finding decides what a caller is told, and the checks below it are not asked."""
         return [
-            self.quarantine,  # an edge that is held back needs no other check to say so
+            self.quarantine,  # what is held back needs no other check to say so
             SpecCheck(),  # what breaks the contract is malformed: no check below should judge, claim or charge for it
             StreamCheck(answers_once=self._answers_once),  # the order of messages is part of the contract
             self._idempotency(),  # what is answered from the record must not be counted, charged or judged again
@@ -116,11 +119,12 @@ class LineUp:
     async def start(self, specs: Iterable[Spec]) -> None:
         """Before the first call. `specs` are those in force by then. Never fails for a store that is away."""
         await self.store.start()
+        await self.board.start()
         await self.money.start(specs)
 
     def watch(self, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
         """What goes on beside the calls, until `stop` is set or it is cancelled."""
-        return [self._task_sweep().run(), *self.money.watch(stop)]
+        return [self._task_sweep().run(), self.board.watch(), *self.money.watch(stop)]
 
     async def drain(self, limit_s: float) -> None:
         """Let verifiers that are asked beside the calls finish."""
@@ -128,6 +132,7 @@ class LineUp:
 
     async def close(self) -> None:
         """After the last call. The spool's file goes last: what the store no longer charges is kept there."""
+        await self.board.flush()
         await self.money.spool.close()
         await self.store.close()
         await self.money.close()

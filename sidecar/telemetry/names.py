@@ -422,4 +422,6 @@ STORE_LOSSES = _counter(
     "increase(sidecar_store_losses_total[1h]) > 0",
 )
 BREAKER_OPEN = _gauge("breaker_open", "target", "1 while a circuit breaker is open.", "sidecar_breaker_open == 1")
-QUARANTINED = _gauge("quarantined", "kind", "Edges held back.", "sum(sidecar_quarantined)")
+QUARANTINED = _gauge(
+    "quarantined", "kind", "What is held back: agents, edges, conversations and tasks.", "sum(sidecar_quarantined)"
+)
