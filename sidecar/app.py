@@ -18,10 +18,12 @@ from sidecar.engine.descriptors import Descriptors
 from sidecar.engine.exchange import Exchange
 from sidecar.engine.finding import Action, Finding
 from sidecar.engine.guarding import Guards
+from sidecar.engine.hybrid_clock import HybridClock
 from sidecar.engine.lineage import LineageKeeper
 from sidecar.engine.pipeline import Engine
 from sidecar.engine.ports import Check, Clock, Reporter
 from sidecar.errors import ConfigError, Mistake, UpstreamError
+from sidecar.journaling import open_journal, redactor_of
 from sidecar.line_up import LineUp
 from sidecar.proxy.listener import Listener
 from sidecar.proxy.passage import Way
@@ -102,6 +104,9 @@ class App:
         self._spans = self._span_reporter(environ)
         self._logs = LogReporter(clock=clock, exchanges=config.log.exchanges)
         guards = Guards()
+        hybrid = HybridClock(clock)
+        redactor = redactor_of(config)
+        self.journal = open_journal(config, clock=clock, hybrid=hybrid, redactor=redactor, metrics=self.metrics)
         self.line_up = LineUp(
             config,
             clock=clock,
@@ -109,6 +114,8 @@ class App:
             guards=guards,
             metrics=self.metrics,
             tell_late=self._tell_late,
+            witness=self.journal,
+            redactor=redactor,
         )
         self.quarantine = self.line_up.quarantine
         self._renewal = Renewal(self.metrics.secrets_reloaded)
@@ -119,6 +126,7 @@ class App:
             sampler=build_sampler(environ),
             store=self.line_up.store.conversations,
             settings=lineage_settings(config, environ),
+            hybrid=hybrid,
         )
         self._engine = Engine(
             clock=clock,
@@ -126,7 +134,7 @@ class App:
             specs=self._specs,
             checks=[*self.line_up.checks, *checks],
             guards=guards,
-            reporters=[self.metrics, self._spans, self._logs, *reporters],
+            reporters=[self.metrics, self._spans, self._logs, self.journal, *reporters],
         )
         self._metrics_server: MetricsServer | None = None
         self.metrics_address = ""
@@ -151,6 +159,7 @@ class App:
             raise
         await self.line_up.start(self._specs.table.specs)
         self._spans.start()
+        self.journal.start()
         for served in self.routes:
             await served.listener.start()
         self._watch()
@@ -173,6 +182,8 @@ class App:
         await asyncio.gather(*(served.upstream.close() for served in self.routes))
         await self.line_up.close()
         await asyncio.to_thread(self._spans.shutdown, FLUSH_LIMIT_S)
+        await asyncio.to_thread(self.journal.stop, FLUSH_LIMIT_S)
+        self.journal.feed.close()
         if self._metrics_server is not None:
             await asyncio.to_thread(self._metrics_server.stop)
         self._logs.close()
@@ -274,6 +285,7 @@ class App:
         """A verdict that came after its message had moved on, or a task that nothing comes of."""
         for reporter in (self.metrics, self._logs):
             reporter.finding_made(exchange, finding, Action.OBSERVED)
+        self.journal.found_late(exchange, finding)
 
     def _span_reporter(self, environ: Mapping[str, str]) -> SpanReporter:
         settings = tracing_settings(self.config)

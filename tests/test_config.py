@@ -104,7 +104,9 @@ def test_the_documented_example_of_the_design_is_read() -> None:
     assert both.budgets[0].limit_micro_usd == 2_100_000
     assert both.budgets[0].hold_micro_usd == 10_000
     assert both.store.path == Path("/var/lib/sidecar/state.db")
-    assert both.inactive == ("journal", "admin")
+    assert both.journal is not None
+    assert [str(each) for each in both.journal.to] == ["sqlite:///var/lib/sidecar/journal.db"]
+    assert both.inactive == ("admin",)
 
 
 @pytest.mark.parametrize(
@@ -350,9 +352,9 @@ MISTAKES: Mapping[str, tuple[str, str]] = {
         f"{GOOD}store: 'redis://:6379/0'",
         "s.yaml:3 store: found 'redis://:6379/0'; allowed: redis://",
     ),
-    "a journal in redis": (
-        f"{GOOD}journal: redis://x",
-        "s.yaml:3 journal: found 'redis://x'; allowed: sqlite:///absolute",
+    "a journal on the web": (
+        f"{GOOD}journal: http://x",
+        "s.yaml:3 journal.to[0]: found 'http://x'; allowed: sqlite:///absolute",
     ),
     "another way to join": (
         f"{GOOD}join: {{mode: on}}",
@@ -687,10 +689,9 @@ store: redis://cache:6379/0
         "types       reflection",
         "specs       none",
         "lineage     signed with k2, k1 verified too",
+        f"journal     sqlite://{BASE.absolute()}/journal.db",
         "metrics     http://127.0.0.1:9464/metrics",
         "traces      otlp → http://***@collector:4317 (grpc)",
-        "not active  journal",
-        "            (checked, but not served yet)",
     ]
 
 
@@ -771,7 +772,7 @@ def test_the_example_is_right_and_complete(tmp_path: Path) -> None:
     """The commented example validates, and names every key but those of TLS, which need files."""
     path = ROOT / "examples/sidecar.yaml"
     example = load(path, {})
-    assert example.inactive == ("journal", "admin")
+    assert example.inactive == ("admin",)
     text = path.read_text()
     keys = {key.rpartition(".")[2] for key in TREE if "verifiers[].tls" not in key}
     assert sorted(key for key in keys if not re.search(rf"\b{key}\b *:", text)) == []

@@ -39,6 +39,7 @@ def facts_of(config: Config) -> dict[str, list[str]]:
         "lineage": [lineage_line(config.lineage)],
         "pressure": pressure_lines(config.pressure),
         "budgets": [budget_line(budget) for budget in config.budgets],
+        "journal": [f"{target}" for target in config.journal.to] if config.journal else [],
         "metrics": [f"http://{config.metrics.listen}/metrics" if config.metrics else "off"],
         "traces": [traces_line(config.tracing)],
         "not active": [", ".join(config.inactive), "(checked, but not served yet)"] if config.inactive else [],

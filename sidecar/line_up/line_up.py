@@ -26,7 +26,8 @@ from sidecar.engine.descriptors import Descriptors
 from sidecar.engine.exchange import Exchange
 from sidecar.engine.finding import Finding
 from sidecar.engine.guarding import Guards
-from sidecar.engine.ports import Check, Clock
+from sidecar.engine.ports import Check, Clock, Witness
+from sidecar.engine.redaction import Redactor
 from sidecar.engine.specs import Spec
 from sidecar.engine.state import Board, Reach, Store
 from sidecar.line_up.money import Money, read_prices
@@ -67,8 +68,12 @@ class LineUp:
         guards: Guards,
         metrics: MetricsReporter,
         tell_late: Callable[[Exchange, Finding], None],
+        witness: Witness | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         """`descriptors` by route. `tell_late` hears of what is found when no message is there to be decided on.
+
+        `witness` hears of verdicts and charges; `redactor` masks what verifiers are shown where a spec asks for it.
 
         Raises ConfigError for prices, a store or a spool that cannot be used.
         """
@@ -78,6 +83,8 @@ class LineUp:
         self._guards = guards
         self._metrics = metrics
         self._tell_late = tell_late
+        self._witness = witness
+        self._redactor = redactor
         self._registry, self._series_limit = metrics.registry, series_limit(config)
         self._breakers = BreakerGauge(self._registry)
         budgets = [budget.name for budget in config.budgets]
@@ -98,7 +105,7 @@ class LineUp:
         )
         metrics.watch_quarantine(self.board.quarantined)
         store_away = self._store_away(BudgetCheck.name)
-        self.money = Money(config, clock, self.store, prices, money_metrics, store_away=store_away)
+        self.money = Money(config, clock, self.store, prices, money_metrics, store_away=store_away, witness=witness)
         self._task_metrics = TaskMetrics(self._registry, self._series_limit)
         self.checks = self._in_order()
 
@@ -200,6 +207,8 @@ class LineUp:
             fail_open=self._metrics.fail_open,
             engines_compared=self._panel_metrics.engines_compared,
             quarantine=self.quarantine,
+            witness=self._witness,
+            redactor=self._redactor,
         )
 
     def _reach(self, check: str, pick: Callable[[Store], Domain]) -> Reach[Domain]:

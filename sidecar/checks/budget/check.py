@@ -17,6 +17,7 @@ from sidecar.engine.exchange import Answer, Exchange, Side, Status
 from sidecar.engine.finding import Finding
 from sidecar.engine.join import TERMINAL_STATES, UNTOLD_STATES, plain_state
 from sidecar.engine.message import Direction, Message
+from sidecar.engine.ports import NoWitness, Witness
 from sidecar.engine.replies import was_never_done
 from sidecar.engine.state.ledger import Balance, Hold
 from sidecar.engine.usage import NO_USAGE
@@ -48,7 +49,15 @@ class BudgetCheck:
     name = CHECK
     fail: Literal["open", "closed"] = "open"
 
-    def __init__(self, till: Till, prices: Prices, reporter: MoneyReporter, terms: Terms | None = None) -> None:
+    def __init__(
+        self,
+        till: Till,
+        prices: Prices,
+        reporter: MoneyReporter,
+        terms: Terms | None = None,
+        witness: Witness | None = None,
+    ) -> None:
+        self._witness = witness or NoWitness()
         self._till = till
         self._prices = prices
         self._reporter = reporter
@@ -225,6 +234,7 @@ class BudgetCheck:
             await self._till.charge(exchange.lineage.exchange_id, bill.holds, total)
         if self._counts(exchange, bill):
             self._reporter.cost_settled(exchange.callee, cost)
+            self._witness.charged(exchange, cost)
 
     def _cost(self, exchange: Exchange, bill: Bill) -> Cost | None:
         reported = bill.meter.usage
