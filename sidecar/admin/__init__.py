@@ -18,6 +18,7 @@ from sidecar.admin.access import Access, Certificates, Token
 from sidecar.admin.feed import Feed
 from sidecar.admin.ports import BudgetFacts, RouteFacts, VerifierFacts, World
 from sidecar.admin.recent import Recent
+from sidecar.admin.scorecards import Scorecards
 from sidecar.admin.server import AdminServer, AdminSettings, AdminTls
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Feed",
     "Recent",
     "RouteFacts",
+    "Scorecards",
     "Token",
     "VerifierFacts",
     "World",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from sidecar.admin.ports import BudgetFacts, SpecDesk
@@ -20,18 +20,20 @@ if TYPE_CHECKING:
     from sidecar.admin.recent import AgentSeen, ConversationSeen, EdgeKey, EdgeSeen, Entry, FindingSeen, Traffic
     from sidecar.admin.scorecards import Scorecard
 
-MODES: Final[Mapping[Mode | None, int]] = {
+MODES: Final[Mapping[Mode | None, admin_pb2.Mode]] = {
     None: admin_pb2.MODE_UNSPECIFIED,
     Mode.OBSERVE: admin_pb2.MODE_OBSERVE,
     Mode.ENFORCE: admin_pb2.MODE_ENFORCE,
 }
 
-REACHES: Final[Mapping[Reach, int]] = {
+REACHES: Final[Mapping[Reach, admin_pb2.Reach]] = {
     "fleet": admin_pb2.REACH_FLEET,
     "machine": admin_pb2.REACH_MACHINE,
     "process": admin_pb2.REACH_PROCESS,
     "process until the store returns": admin_pb2.REACH_PROCESS_UNTIL_STORE_RETURNS,
 }
+
+Mask = Callable[[str], str]
 
 SPEC_TEXT_CHARS: Final = 256 << 10
 """Longest text of a spec that is shown."""
@@ -116,7 +118,7 @@ def conversation_summary(seen: ConversationSeen, *, is_quarantined: bool) -> adm
     )
 
 
-def entry_of(entry: Entry) -> admin_pb2.TimelineEntry:
+def entry_of(entry: Entry, mask: Mask) -> admin_pb2.TimelineEntry:
     return admin_pb2.TimelineEntry(
         exchange_id=entry.exchange_id,
         edge=edge_of(entry.edge),
@@ -136,19 +138,19 @@ def entry_of(entry: Entry) -> admin_pb2.TimelineEntry:
         requests=entry.requests,
         responses=entry.responses,
         cost_micro_usd=entry.cost_micro_usd,
-        findings=map(finding_of, entry.findings),
+        findings=[finding_of(each, mask) for each in entry.findings],
         findings_missing=entry.findings_missing,
         spec=entry.spec,
     )
 
 
-def finding_of(seen: FindingSeen) -> admin_pb2.CheckFinding:
+def finding_of(seen: FindingSeen, mask: Mask) -> admin_pb2.CheckFinding:
     finding = seen.finding
     return admin_pb2.CheckFinding(
         check=finding.check,
         rule=finding.rule,
         severity=finding.severity.value,
-        message=finding.message,
+        message=mask(finding.message),
         action=seen.action.value,
         spec=finding.spec,
         pointer=finding.pointer,

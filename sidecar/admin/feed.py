@@ -8,9 +8,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from sidecar.admin.convert import finding_of, lineage_of
+from sidecar.admin.convert import Mask, finding_of, lineage_of
 from sidecar.admin.recent import METHOD_CHARS, FindingSeen
 from sidecar.engine.costs import Cost
 from sidecar.engine.exchange import Exchange, Outcome
@@ -100,8 +100,10 @@ class Reader:
 class Feed(Witness):
     """Makes events of what passes. Every hook is called on the event loop."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, mask: Mask = str) -> None:
+        """`mask` what looks like a secret in a sentence."""
         self._clock = clock
+        self._mask = mask
         self._readers: list[Reader] = []
 
     @property
@@ -142,7 +144,7 @@ class Feed(Witness):
             return
         seen = FindingSeen(finding, action, self._clock.unix_ns())
         severity = SEVERITIES.index(finding.severity)
-        self._tell(KINDS["finding"], exchange, lambda: {"finding": finding_of(seen)}, severity)
+        self._tell(KINDS["finding"], exchange, lambda: {"finding": finding_of(seen, self._mask)}, severity)
 
     def exchange_ended(self, outcome: Outcome) -> None:
         if self._readers:
@@ -179,7 +181,7 @@ class Feed(Witness):
         self._tell(KINDS["change"], None, lambda: {"change": made})
 
     def _tell(
-        self, kind: Kind, exchange: Exchange | None, make: Callable[[], dict[str, object]], severity: int | None = None
+        self, kind: Kind, exchange: Exchange | None, make: Callable[[], dict[str, Any]], severity: int | None = None
     ) -> None:
         event: admin_pb2.TailEvent | None = None
         for reader in self._readers:
@@ -187,9 +189,7 @@ class Feed(Witness):
                 continue
             if event is None:
                 subject = subject_of(exchange) if exchange is not None else None
-                event = admin_pb2.TailEvent(
-                    at_unix_ms=self._clock.unix_ns() // 1_000_000, subject=subject, **make()
-                )
+                event = admin_pb2.TailEvent(at_unix_ms=self._clock.unix_ns() // 1_000_000, subject=subject, **make())
             reader.offer(event)
 
 

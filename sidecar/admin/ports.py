@@ -115,10 +115,11 @@ class World:
     is_ready: Callable[[], bool]
     config: Callable[[], Mapping[str, Any]]
     """The tree in effect by its YAML keys, secrets masked."""
-    inactive: Sequence[str]
     verifiers: Sequence[VerifierFacts]
     is_skipped: Callable[[str], bool]
     budgets: Sequence[BudgetFacts]
     stuck_after_s: float
     replays: Replays | None = None
+    mask: Callable[[str], str] = str
+    """Masks what looks like a secret in a sentence."""
     record: Record = lambda *_: None

@@ -6,7 +6,7 @@ To add a check: one builder, and its place in `LineUp._in_order` with the reason
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -26,7 +26,7 @@ from sidecar.engine.descriptors import Descriptors
 from sidecar.engine.exchange import Exchange
 from sidecar.engine.finding import Finding
 from sidecar.engine.guarding import Guards
-from sidecar.engine.ports import Check, Clock, Witness
+from sidecar.engine.ports import Check, Clock, PanelReporter, PanelReporters, Witness
 from sidecar.engine.redaction import Redactor
 from sidecar.engine.specs import Spec
 from sidecar.engine.state import Board, Reach, Store
@@ -70,10 +70,12 @@ class LineUp:
         tell_late: Callable[[Exchange, Finding], None],
         witness: Witness | None = None,
         redactor: Redactor | None = None,
+        panel_reporters: Sequence[PanelReporter] = (),
     ) -> None:
         """`descriptors` by route. `tell_late` hears of what is found when no message is there to be decided on.
 
-        `witness` hears of verdicts and charges; `redactor` masks what verifiers are shown where a spec asks for it.
+        `witness` hears of verdicts and charges, `panel_reporters` of each verifier beside our own; `redactor` masks
+        what verifiers are shown where a spec asks for it.
 
         Raises ConfigError for prices, a store or a spool that cannot be used.
         """
@@ -96,7 +98,8 @@ class LineUp:
             self._breakers,
             spent=money_metrics.cost_settled,
         )
-        self._panel = VerifierPanel(verifier_settings(config), clock=clock, reporter=self._panel_metrics)
+        reporter = PanelReporters(self._panel_metrics, *panel_reporters)
+        self.panel = VerifierPanel(verifier_settings(config), clock=clock, reporter=reporter)
         prices = read_prices(config, money_metrics)  # before anything is opened: a mistake in it leaves nothing open
         self.store = open_store(config, clock, StoreMetrics(self._registry, self._series_limit))
         self.board = Board(self.store.controls, clock, self.store.kind)
@@ -137,11 +140,11 @@ class LineUp:
 
     def renew_verifier(self, name: str, tls: VerifierTls) -> None:
         """Certificates that have changed, for the connection to one verifier."""
-        self._panel.renew(name, tls)
+        self.panel.renew(name, tls)
 
     async def drain(self, limit_s: float) -> None:
         """Let verifiers that are asked beside the calls finish."""
-        await self._panel.drain(limit_s)
+        await self.panel.drain(limit_s)
 
     async def close(self) -> None:
         """After the last call. The spool's file goes last: what the store no longer charges is kept there."""
@@ -201,7 +204,7 @@ class LineUp:
 
     def _verification(self) -> Check:
         return VerificationCheck(
-            self._panel,
+            self.panel,
             answers_once=self._answers_once,
             tell=self._tell_late,
             fail_open=self._metrics.fail_open,

@@ -17,6 +17,7 @@ from sidecar.spec_files.changes import changes, watched
 from sidecar.spec_files.describing import described
 from sidecar.spec_files.files import fingerprint
 from sidecar.spec_files.loading import Loading
+from sidecar.yaml_source import read_text
 
 Outcome = Literal["loaded", "refused"]
 
@@ -82,6 +83,13 @@ class SpecSource:
             puts = {**self._puts, name: text}
             loading = await asyncio.to_thread(Loading, self._paths, self._verifiers, puts)
         return tuple(loading.mistakes) if name in loading.bad_puts else ()
+
+    def text_of(self, spec: Spec) -> str:
+        """What a spec's file says now; empty where there is none that can be read."""
+        try:
+            return read_text(Path(spec.source))
+        except ConfigError:
+            return ""
 
     def reload(self) -> bool:
         """Put what the files say now in force if all of it loads. Returns whether it did."""

@@ -160,7 +160,10 @@ class MetricsReporter:
 
     def watch_quarantine(self, count: Callable[[], Mapping[str, int]]) -> None:
         """`count` is asked at every scrape, on the server's thread: how many are held back, by kind."""
-        read = lambda: {(kind,): float(number) for kind, number in count().items()}  # noqa: E731 - said once, used once
+
+        def read() -> Mapping[tuple[str, ...], float]:
+            return {(kind,): float(number) for kind, number in count().items()}
+
         self.registry.register(ScrapedGauge(names.QUARANTINED, read))
 
     # --- inside --------------------------------------------------------------------------------------------------

@@ -65,6 +65,10 @@ class Budget:
         is_binding = weakest(exchange.mode_for(CHECK), self.mode_on(exchange)) is Mode.ENFORCE
         return Hold(self.purse(exchange), self.limit_micro_usd, is_binding)
 
+    def hold_of(self, account: str) -> Hold:
+        """The purse of one account, for whoever looks at it."""
+        return Hold(Purse(self.name, account, self.window, self._keep_s), self.limit_micro_usd)
+
     def purse(self, exchange: Exchange) -> Purse:
         return Purse(self.name, self._account(exchange), self.window, self._keep_s)
 

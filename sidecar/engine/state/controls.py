@@ -144,6 +144,7 @@ def read(kind: str, key: str, text: str, until_ms: int) -> Control | None:
     """What `written` wrote; None where a later version wrote something else."""
     try:
         fields: list[Any] = json.loads(text)
-        return Control(Name(Kind(kind), key), *fields, until_ms=until_ms)
+        who, because, at_ms, value, is_automatic, spares_open = fields
+        return Control(Name(Kind(kind), key), who, because, at_ms, value, is_automatic, spares_open, until_ms)
     except (ValueError, TypeError):
         return None

@@ -8,7 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sidecar.engine.state.tasks import EXCHANGES_MAX, LATE_S, Cause, Known, Observed, SeenTask, Sighting, Step, StuckTask
+from sidecar.engine.state.tasks import (
+    EXCHANGES_MAX,
+    LATE_S,
+    Cause,
+    Known,
+    Observed,
+    SeenTask,
+    Sighting,
+    Step,
+    StuckTask,
+)
 
 LATE_MS = int(LATE_S * 1000)
 

@@ -171,7 +171,7 @@ class RedisControls:
         heard, self._heard = self._heard, None
         if heard is not None:
             with suppress(TimeoutError, RedisError, OSError):
-                await heard.aclose()
+                await heard.aclose()  # type: ignore[no-untyped-call]  # redis-py types its client, and not this
 
 
 def shape_of(control: Control, for_s: float | None) -> list[Any]:
