@@ -170,7 +170,7 @@ def say_what_runs(app: App) -> None:
     if app.metrics_address:
         say("serving", f"http://{app.metrics_address}/metrics")
     if app.admin_address:
-        say("admin", app.admin_address)
+        say("serving", f"admin on {app.admin_address}")
     click.echo("ready")
 
 

@@ -23,7 +23,7 @@ ALLOWED = {
     "spec_files": {"engine", "errors", "yaml_source"},
     "line_up": FOUNDATION | (MIDDLE - {"admin", "proxy"}) | {"config", "wiring"},
 }
-"""What each room may import besides itself. Rooms not named here (cli, app, wiring, administration, demo, testing) stand at the top."""
+"""What each room may import besides itself. Rooms not named here (cli, app, wiring, demo, testing) stand at the top."""
 
 TRANSPORT_FREE = {"engine", "checks"}
 

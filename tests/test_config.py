@@ -690,6 +690,7 @@ store: redis://cache:6379/0
         f"journal     sqlite://{BASE.absolute()}/journal.db",
         "metrics     http://127.0.0.1:9464/metrics",
         "traces      otlp → http://***@collector:4317 (grpc)",
+        "admin       127.0.0.1:9465; without a credential: read",
     ]
 
 
@@ -699,7 +700,7 @@ def test_a_short_route_is_described_on_one_line() -> None:
     lines = config(text).describe()
     assert lines[2] == "routes      inbound  127.0.0.1:1 → 127.0.0.1:2  (any caller → writer, observe)"
     assert max(map(len, lines)) <= 80
-    assert lines[-2:] == ["metrics     off", "traces      none"]
+    assert lines[-3:-1] == ["metrics     off", "traces      none"]
 
 
 def test_a_route_that_cannot_have_its_mode_is_told_so() -> None:
