@@ -161,6 +161,7 @@ class Gate(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
         request: Any = None
         try:
             caller = self._caller(method, metadata, context)
+            self._access.require(caller, method.role)
             with self._rooms.of(caller, method).place():
                 if method.dialogue is not None:
                     await self._send(method.dialogue(self._requests(method, context)), context)
@@ -177,9 +178,7 @@ class Gate(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
         """What asks for no role is anybody's."""
         if method.role is Role.NONE:
             return ANYBODY
-        caller = self._access.caller(metadata, context.peer(), self._identity_of(context.auth_context()))
-        self._access.require(caller, method.role)
-        return caller
+        return self._access.caller(metadata, context.peer(), self._identity_of(context.auth_context()))
 
     async def _requests(self, method: Method, context: Any) -> AsyncIterator[Any]:
         for _ in range(self._limits.requests):

@@ -23,12 +23,13 @@ def page(items: Sequence[Item], mark: Callable[[Item], Mark], request: Any) -> t
     """The part of `items` that a request asks for, and the token of the next one; empty after the last.
 
     A token holds the mark of the last item shown, so what comes and goes in between neither repeats nor hides others.
+    What moves to the front of a list by when things were seen stands on its first page again.
     """
     size, after = size_of(request), after_of(request)
     ordered = sorted(items, key=mark)
     rest = ordered if after is None else [item for item in ordered if follows(mark(item), after)]
     shown = rest[:size]
-    return shown, token_of(mark(shown[-1])) if len(rest) > size else ""
+    return shown, token_of(request, mark(shown[-1])) if len(rest) > size else ""
 
 
 def size_of(request: Any) -> int:
@@ -45,10 +46,10 @@ def after_of(request: Any) -> Mark | None:
     try:
         if len(token) > TOKEN_CHARS_MAX:
             raise ValueError
-        found = json.loads(base64.urlsafe_b64decode(token.encode("ascii")))
-        if not isinstance(found, list) or not all(isinstance(each, (str, int, float)) for each in found):
+        whose, *found = json.loads(base64.urlsafe_b64decode(token.encode("ascii")))
+        if whose != list_of(request) or not all(isinstance(each, (str, int)) for each in found):
             raise ValueError
-    except (ValueError, binascii.Error, RecursionError):
+    except (ValueError, TypeError, binascii.Error, RecursionError):
         raise invalid("page_token", "empty, or the next_page_token of the page before") from None
     return tuple(found)
 
@@ -56,9 +57,14 @@ def after_of(request: Any) -> Mark | None:
 def follows(mark: Mark, after: Mark) -> bool:
     try:
         return mark > after
-    except TypeError:  # a token of another list
+    except TypeError:  # a mark that was tampered with
         raise invalid("page_token", "empty, or the next_page_token of the page before") from None
 
 
-def token_of(mark: Mark) -> str:
-    return base64.urlsafe_b64encode(json.dumps(mark).encode()).decode()
+def token_of(request: Any, mark: Mark) -> str:
+    return base64.urlsafe_b64encode(json.dumps([list_of(request), *mark]).encode()).decode()
+
+
+def list_of(request: Any) -> str:
+    """Which list a token is of."""
+    return str(request.DESCRIPTOR.name)

@@ -90,7 +90,7 @@ class EdgeSeen:
 
     def slot(self, now_ns: int) -> Slot:
         number = int(now_ns / 1e9 / SLOT_S)
-        if not self.slots or self.slots[-1].number != number:
+        if not self.slots or self.slots[-1].number < number:
             self.slots.append(Slot(number))
         return self.slots[-1]
 
