@@ -14,6 +14,7 @@ import click
 
 from sidecar import __version__, config
 from sidecar.app import App
+from sidecar.commands.journal import journal
 from sidecar.commands.prices import prices
 from sidecar.commands.spec import spec
 from sidecar.commands.verifier import verifier
@@ -110,6 +111,7 @@ def demo(keep: bool) -> None:
     sys.exit(play(keep=keep))
 
 
+main.add_command(journal)
 main.add_command(prices)
 main.add_command(spec)
 main.add_command(verifier)

@@ -15,8 +15,9 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from sidecar.engine.hybrid_clock import unix_ms_of
+from sidecar.engine.hybrid_clock import first_stamp_of, unix_ms_of
 from sidecar.engine.message import JSON
+from sidecar.engine.ports import Clock
 
 VERSION: Final = 1
 """Of the form below. Written into every record."""
@@ -104,6 +105,12 @@ class UnreadableRecord(ValueError):
     """Bytes that are no record, or one of a version that is not known here."""
 
 
+def own_record(kind: Kind, clock: Clock, body: Mapping[str, JSON] | None = None) -> Record:
+    """What a journal says of itself. Its sink makes the stamp follow the one before."""
+    unix_ns = clock.unix_ns()
+    return Record(kind, first_stamp_of(unix_ns // 1_000_000), unix_ns, NO_EXCHANGE, "", body or {})
+
+
 def encoded(record: Record) -> bytes:
     """As JSON in UTF-8, on one line. The journal's chain is over these very bytes."""
     whole = {
@@ -165,6 +172,8 @@ class Entry:
     record: Record
     hash: bytes = field(repr=False)
     """The chain's link: SHA-256 over the link before, the place and the record's bytes."""
+    raw: bytes = field(repr=False)
+    """The record's bytes, as they lie in the journal."""
 
 
 def encoded_size_of(document: JSON) -> int:

@@ -14,6 +14,8 @@ from sidecar.telemetry.journal.record import Entry, Kind, UnreadableRecord, deco
 from sidecar.telemetry.journal.search import first_at
 from sidecar.telemetry.journal.sqlite_file import COLUMNS, anchor_of, columns_of, head_of, open_to_read
 
+PAGE: Final = 1_000
+
 COMMON: Final = frozenset({Kind.STARTED, Kind.MESSAGE, Kind.ENDED})
 """Kinds of which every exchange has one; an index leads to all others."""
 
@@ -41,6 +43,22 @@ class SqliteReader(Reader):
             raise UnreadableJournal(f"{self.path}: {error}") from error
         entries = tuple(self._entry(*row) for row in rows[:limit])
         return Page(entries, entries[-1].seq if len(rows) > limit else None)
+
+    def entries(self, wanted: Filter) -> Iterator[Entry]:
+        after: int | None = None
+        while True:
+            found = self.page(wanted, after=after, limit=PAGE)
+            yield from found.entries
+            if found.next_after is None:
+                return
+            after = found.next_after
+
+    def link_before(self, seq: int) -> bytes | None:
+        anchor = anchor_of(self._connection)
+        if seq == anchor.seq + 1:
+            return anchor.hash
+        row = self._connection.execute("SELECT hash FROM records WHERE seq = ?", (seq - 1,)).fetchone()
+        return None if row is None else as_bytes(row[0])
 
     def verify(self, expected: Link | None = None) -> Verification:
         """In one snapshot, so that a sidecar may go on writing."""
@@ -105,7 +123,7 @@ class SqliteReader(Reader):
 
     def _entry(self, seq: int, raw: bytes, digest: bytes) -> Entry:
         try:
-            return Entry(seq, decoded(raw), digest)
+            return Entry(seq, decoded(raw), digest, raw)
         except UnreadableRecord as error:
             raise UnreadableJournal(
                 f"{self.path}: record {seq}: {error}; `sidecar journal verify` tells more"
