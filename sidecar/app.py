@@ -20,6 +20,7 @@ from sidecar.engine.hybrid_clock import HybridClock
 from sidecar.engine.lineage import LineageKeeper
 from sidecar.engine.pipeline import Engine
 from sidecar.engine.ports import Check, Clock, Reporter
+from sidecar.engine.redaction import Redactor
 from sidecar.errors import ConfigError, Mistake, UpstreamError
 from sidecar.journaling import open_journal, redactor_of
 from sidecar.line_up import LineUp
@@ -89,11 +90,11 @@ class App:
         self.metrics = MetricsReporter(clock=clock, methods=self._methods, series_limit=series_limit(config))
         verifiers = [verifier.name for verifier in config.verifiers]
         self._specs = SpecSource(config.specs, on_reload=self._specs_reloaded, verifiers=verifiers)
-        self._spans = self._span_reporter(environ)
+        redactor = redactor_of(config)
+        self._spans = self._span_reporter(environ, redactor)
         self._logs = LogReporter(clock=clock, exchanges=config.log.exchanges)
         guards = Guards()
         hybrid = HybridClock(clock)
-        redactor = redactor_of(config)
         self.journal = open_journal(config, clock=clock, hybrid=hybrid, redactor=redactor, metrics=self.metrics)
         self.line_up = LineUp(
             config,
@@ -241,7 +242,7 @@ class App:
             reporter.finding_made(exchange, finding, Action.OBSERVED)
         self.journal.found_late(exchange, finding)
 
-    def _span_reporter(self, environ: Mapping[str, str]) -> SpanReporter:
+    def _span_reporter(self, environ: Mapping[str, str], redactor: Redactor) -> SpanReporter:
         settings = tracing_settings(self.config)
         return SpanReporter(
             build_exporter(settings, environ),
@@ -251,6 +252,7 @@ class App:
             methods=self._methods,
             servers={route.name: server_of(route) for route in self.config.routes},
             limits=limits_of(environ),
+            redactor=redactor,
         )
 
 

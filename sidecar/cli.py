@@ -20,6 +20,7 @@ from sidecar.commands.spec import spec
 from sidecar.commands.verifier import verifier
 from sidecar.config import Config
 from sidecar.errors import EX_USAGE, ConfigError
+from sidecar.journaling import redactor_of
 from sidecar.prices import PriceSource
 from sidecar.spec_files import SpecSource
 from sidecar.telemetry.logs import setup_logging
@@ -83,7 +84,7 @@ def config_options(command: Callable[..., None]) -> Callable[..., None]:
 def run(**options: Any) -> None:
     """Serve until SIGTERM or Ctrl-C, then drain."""
     tree = read_config(**options)
-    logging = setup_logging(tree.log.level, tree.log.format)
+    logging = setup_logging(tree.log.level, tree.log.format, redactor=redactor_of(tree))
     try:
         event_loop()(serve(tree))
     finally:

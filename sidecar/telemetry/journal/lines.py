@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from sidecar.telemetry.journal.chain import GENESIS, START, Link, Row, Verification, verify
 from sidecar.telemetry.journal.reading import PAGE_MAX, Filter, Page, Reader, UnreadableJournal
-from sidecar.telemetry.journal.record import Entry, UnreadableRecord, decoded
+from sidecar.telemetry.journal.record import Entry, UnreadableRecord, decoded, record_in
 
 GENERATIONS: Final = 3
 """Files that were rotated away and are still kept: `journal.jsonl.1` is the newest of them."""
@@ -137,10 +137,10 @@ class LinesReader(Reader):
             taken = parsed_line(line)
             if taken is not None:
                 seq = taken.link.seq
-                yield Row(seq, taken.raw, taken.link.hash)
+                yield Row(seq, taken.raw, taken.link.hash, record_in(taken.raw))
             elif line.endswith(b"\n"):
                 seq += 1
-                yield Row(seq, line.rstrip(b"\n"), GENESIS, f"{where} is no line of a journal")
+                yield Row(seq, line.rstrip(b"\n"), GENESIS, None, f"{where} is no line of a journal")
 
 
 def is_past(seq: int, after: int, newest_first: bool) -> bool:

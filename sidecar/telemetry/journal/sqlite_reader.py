@@ -10,7 +10,7 @@ from typing import Any, Final
 from sidecar.engine.hybrid_clock import first_stamp_of
 from sidecar.telemetry.journal.chain import Link, Row, Verification, verify
 from sidecar.telemetry.journal.reading import PAGE_MAX, Filter, Page, Reader, UnreadableJournal
-from sidecar.telemetry.journal.record import Entry, Kind, UnreadableRecord, decoded
+from sidecar.telemetry.journal.record import Entry, Kind, Record, UnreadableRecord, decoded, record_in
 from sidecar.telemetry.journal.search import first_at
 from sidecar.telemetry.journal.sqlite_file import COLUMNS, anchor_of, columns_of, head_of, open_to_read
 
@@ -140,7 +140,9 @@ def chain_rows(connection: sqlite3.Connection) -> Iterator[Row]:
     query = f"SELECT seq, record, hash, hlc, {', '.join(COLUMNS)} FROM records ORDER BY seq"  # noqa: S608 - names of our own
     for seq, raw, digest, hlc, *columns in connection.execute(query):
         raw, digest = as_bytes(raw), as_bytes(digest)
-        yield Row(seq, raw, digest, column_flaw(raw, hlc, tuple(columns)))
+        record = record_in(raw)
+        flaw = "" if record is None else column_flaw(record, hlc, tuple(columns))
+        yield Row(seq, raw, digest, record, flaw)
 
 
 def as_bytes(value: object) -> bytes:
@@ -148,15 +150,13 @@ def as_bytes(value: object) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
 
 
-def column_flaw(raw: bytes, hlc: object, columns: tuple[object, ...]) -> str:
-    try:
-        record = decoded(raw)
-    except UnreadableRecord:
-        return ""  # said by the chain
+def column_flaw(record: Record, hlc: object, columns: tuple[object, ...]) -> str:
+    if hlc == record.hlc and columns == columns_of(record):
+        return ""
     said = dict(zip(("hlc", *COLUMNS), (hlc, *columns), strict=True))
     held = dict(zip(("hlc", *COLUMNS), (record.hlc, *columns_of(record)), strict=True))
     wrong = [name for name, value in held.items() if said[name] != value]
-    return f"its columns say another {', '.join(wrong)} than the record" if wrong else ""
+    return f"its columns say another {', '.join(wrong)} than the record"
 
 
 def why(error: Exception) -> str:

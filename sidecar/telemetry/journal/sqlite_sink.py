@@ -17,7 +17,7 @@ from sidecar.engine.ports import Clock
 from sidecar.telemetry.journal.chain import Link, linked
 from sidecar.telemetry.journal.files import created, inode_of, locked
 from sidecar.telemetry.journal.record import Kind, Record, encoded, own_record
-from sidecar.telemetry.journal.search import first_at
+from sidecar.telemetry.journal.search import bounds, first_at
 from sidecar.telemetry.journal.sink import Sink, SinkFailed, SinkRefused
 from sidecar.telemetry.journal.sqlite_file import NotAJournal, columns_of, head_of, open_to_write, pragma
 
@@ -193,11 +193,6 @@ def put(connection: sqlite3.Connection, records: Sequence[Record], *, is_closed:
     connection.executemany(INSERT, rows)
     connection.execute(ADVANCE, (head.seq, head.hash, hlc, is_closed))
     return head
-
-
-def bounds(connection: sqlite3.Connection) -> tuple[int, int]:
-    first, last = connection.execute("SELECT min(seq), max(seq) FROM records").fetchone()
-    return first or 0, last or 0
 
 
 @contextmanager
