@@ -225,7 +225,7 @@ def loaded(folder: Path, seconds: float, rate: float) -> list[str]:
     reader.close()
     answered = len(seen["kept"].answered)
     print(
-        f"  journal: {found.records} records, {ended} ends of {answered} calls and of the warm-up, {found.dropped} dropped"
+        f"  journal: {found.records} records, {ended} ends of {answered} calls and the warm-up, {found.dropped} dropped"
     )
     if ended + found.dropped < answered:
         faults.append(
@@ -246,9 +246,7 @@ def report_load(seen: dict[str, Seen], rss_mib: Sequence[float], rate: float) ->
             faults.append(f"{each.failed} calls of {name} failed")
     third = max(len(rss_mib) // 3, 1)
     grown = statistics.mean(rss_mib[-third:]) - statistics.mean(rss_mib[:third])
-    print(
-        f"  RSS with the journal: {rss_mib[0]:.0f} MiB at first, {rss_mib[-1]:.0f} at last, {rate:.0f} messages a second"
-    )
+    print(f"  RSS with the journal: {rss_mib[0]:.0f} MiB at first, {rss_mib[-1]:.0f} at last, {rate:.0f} messages/s")
     if grown > GROWTH_LIMIT_MIB:
         faults.append(f"the sidecar grew by {grown:.0f} MiB")
     return faults
@@ -276,9 +274,7 @@ def killed(folder: Path, times: int, seconds: float, rate: float) -> list[str]:
     reader = SqliteReader(path)
     found = reader.verify()
     reader.close()
-    print(
-        f"  after {times} kills: {found.records} records of {answered} calls, {len(found.unclean)} starts said what is lost"
-    )
+    print(f"  after {times} kills: {found.records} records of {answered} calls, {len(found.unclean)} starts said so")
     if len(found.unclean) != times:
         faults.append(f"{times} kills, and {len(found.unclean)} starts that say so")
     return [*faults, *broken(found)]
@@ -303,9 +299,7 @@ def judged(path: Path, turn: int, seen: Seen, killed_at_s: float) -> list[str]:
     reader.close()
     missing = {trace: at_s for trace, at_s in seen.answered.items() if trace not in held and at_s <= killed_at_s}
     oldest_s = killed_at_s - min(missing.values(), default=killed_at_s)
-    print(
-        f"  kill {turn + 1}: {len(seen.answered)} answered, {len(missing)} lost, the oldest {oldest_s * 1000:.0f} ms before"
-    )
+    print(f"  kill {turn + 1}: {len(seen.answered)} answered, {len(missing)} lost, of {oldest_s * 1000:.0f} ms at most")
     faults = broken(found)
     if oldest_s > LOST_WITHIN_S:
         faults.append(f"kill {turn + 1}: a call that was answered {oldest_s:.2f} s before is missing")

@@ -16,6 +16,7 @@ from sidecar import __version__, config
 from sidecar.app import App
 from sidecar.commands.journal import journal
 from sidecar.commands.prices import prices
+from sidecar.commands.replay import replay
 from sidecar.commands.spec import spec
 from sidecar.commands.verifier import verifier
 from sidecar.config import Config
@@ -114,6 +115,7 @@ def demo(keep: bool) -> None:
 
 main.add_command(journal)
 main.add_command(prices)
+main.add_command(replay)
 main.add_command(spec)
 main.add_command(verifier)
 

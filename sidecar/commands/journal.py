@@ -76,7 +76,7 @@ def filter_options(command: Command) -> Command:
         click.option("--exchange", "exchange_id", default="", help="Id of an exchange, as spans have it."),
         click.option("--kind", "kinds", multiple=True, type=click.Choice([kind.value for kind in Kind]), help="Kind."),
         click.option("--finding", "rule", default="", help="A check, or a rule of it: loop, spec/request.schema."),
-        click.option("--decision", default="", type=click.Choice(["forward", "reject", "replay"]), help="Decision."),
+        click.option("--decision", type=click.Choice(["forward", "reject", "replay"]), help="Decision."),
     )
     for option in reversed(options):
         command = option(command)

@@ -192,7 +192,8 @@ class TextLine(MaskedLine):
     def format(self, record: logging.LogRecord) -> str:
         clock = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
         fields = " ".join(f"{key}={printable(value)}" for key, value in self.fields(record).items())
-        line = f"{clock} {record.levelname:<7} {record.name}  {printable(self.text(record.getMessage()))}  {fields}".rstrip()
+        event = printable(self.text(record.getMessage()))
+        line = f"{clock} {record.levelname:<7} {record.name}  {event}  {fields}".rstrip()
         return f"{line}\n{self.text(self.formatException(record.exc_info))}" if record.exc_info else line
 
 
