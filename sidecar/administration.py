@@ -27,6 +27,7 @@ from sidecar.admin import (
     World,
 )
 from sidecar.admin.access import Role, Transport
+from sidecar.admin.ports import Replays
 from sidecar.config import Admin, Config, Section
 from sidecar.config.section import keyed_fields
 from sidecar.config.values import redacted
@@ -78,6 +79,7 @@ class Administration:
         routes: Callable[[], Sequence[RouteFacts]],
         is_ready: Callable[[], bool],
         record_admin: Callable[..., None],
+        replays: Replays | None = None,
     ) -> None:
         """Take the address. Raises ConfigError. Needs a running event loop."""
 
@@ -104,6 +106,7 @@ class Administration:
             stuck_after_s=config.tasks.stuck_after_s,
             mask=self._mask,
             record=record,
+            replays=replays,
         )
         server = AdminServer(
             settings_of(self._admin),

@@ -25,6 +25,7 @@ from sidecar.engine.lineage import LineageKeeper
 from sidecar.engine.modes import Modes
 from sidecar.engine.pipeline import Engine
 from sidecar.engine.ports import Check, Clock, Reporter, Witnesses
+from sidecar.engine.redaction import Redactor
 from sidecar.errors import ConfigError, Mistake, UpstreamError
 from sidecar.following import Following
 from sidecar.journaling import open_journal, redactor_of
@@ -35,6 +36,7 @@ from sidecar.proxy.reflection import reflect
 from sidecar.proxy.room import Room, RoomLimits
 from sidecar.proxy.upstream import Upstream
 from sidecar.renewal import Renewal
+from sidecar.replaying import Replaying
 from sidecar.spec_files import SpecSource
 from sidecar.system import RandomIds, SystemClock
 from sidecar.telemetry.log_reporter import LogReporter
@@ -105,12 +107,13 @@ class App:
         self.metrics = MetricsReporter(clock=clock, methods=self._methods, series_limit=series_limit(config))
         verifiers = [verifier.name for verifier in config.verifiers]
         self._specs = SpecSource(config.specs, on_reload=self._specs_reloaded, verifiers=verifiers)
-        self._spans = self._span_reporter(environ)
+        redactor = redactor_of(config)
+        self._spans = self._span_reporter(environ, redactor)
         self._logs = LogReporter(clock=clock, exchanges=config.log.exchanges)
         guards = Guards()
         hybrid = HybridClock(clock)
-        redactor = redactor_of(config)
         self.journal = open_journal(config, clock=clock, hybrid=hybrid, redactor=redactor, metrics=self.metrics)
+        self._mask = redactor.text
         modes = Modes(config.mode, {route.name: route.mode for route in config.routes})
         self.administration = Administration(config, environ, clock, redactor) if config.admin else None
         shown = [self.administration.recent, self.administration.feed] if self.administration else []
@@ -251,11 +254,19 @@ class App:
                 routes=self._route_facts,
                 is_ready=lambda: self.is_ready,
                 record_admin=self.journal.record_admin,
+                replays=self._replays(),
             )
         except ConfigError as error:
             if "admin" in self.config.model_fields_set:
                 raise
             log.warning("the admin service is not served, for nothing says where: %s", error)
+
+    def _replays(self) -> Replaying | None:
+        """None where no journal is kept that can be read back."""
+        if self.journal.open_reader is None:
+            return None
+        descriptors = partial(load_descriptors, self.config)
+        return Replaying(self.config, self.journal.open_reader, descriptors, self._mask)
 
     def _route_facts(self) -> list[RouteFacts]:
         return [
@@ -349,7 +360,7 @@ class App:
             self.administration.feed.finding_made(exchange, finding, Action.OBSERVED)
         self.journal.found_late(exchange, finding)
 
-    def _span_reporter(self, environ: Mapping[str, str]) -> SpanReporter:
+    def _span_reporter(self, environ: Mapping[str, str], redactor: Redactor) -> SpanReporter:
         settings = tracing_settings(self.config)
         return SpanReporter(
             build_exporter(settings, environ),
@@ -359,6 +370,7 @@ class App:
             methods=self._methods,
             servers={route.name: server_of(route) for route in self.config.routes},
             limits=limits_of(environ),
+            redactor=redactor,
         )
 
 

@@ -14,11 +14,14 @@ import click
 
 from sidecar import __version__, config
 from sidecar.app import App
+from sidecar.commands.journal import journal
 from sidecar.commands.prices import prices
+from sidecar.commands.replay import replay
 from sidecar.commands.spec import spec
 from sidecar.commands.verifier import verifier
 from sidecar.config import Config
 from sidecar.errors import EX_USAGE, ConfigError
+from sidecar.journaling import redactor_of
 from sidecar.prices import PriceSource
 from sidecar.spec_files import SpecSource
 from sidecar.telemetry.logs import setup_logging
@@ -82,7 +85,7 @@ def config_options(command: Callable[..., None]) -> Callable[..., None]:
 def run(**options: Any) -> None:
     """Serve until SIGTERM or Ctrl-C, then drain."""
     tree = read_config(**options)
-    logging = setup_logging(tree.log.level, tree.log.format)
+    logging = setup_logging(tree.log.level, tree.log.format, redactor=redactor_of(tree))
     try:
         event_loop()(serve(tree))
     finally:
@@ -110,7 +113,9 @@ def demo(keep: bool) -> None:
     sys.exit(play(keep=keep))
 
 
+main.add_command(journal)
 main.add_command(prices)
+main.add_command(replay)
 main.add_command(spec)
 main.add_command(verifier)
 

@@ -12,7 +12,7 @@ from sidecar.engine.hybrid_clock import HybridClock
 from sidecar.engine.ports import Clock
 from sidecar.engine.redaction import Redactor
 from sidecar.errors import ConfigError, Mistake
-from sidecar.telemetry.journal import Journal, JournalSettings, SinkSettings, SqliteReader, SqliteSink
+from sidecar.telemetry.journal import Journal, JournalSettings, LinesSink, SinkSettings, SqliteReader, SqliteSink
 from sidecar.telemetry.journal.sink import Sink
 from sidecar.telemetry.journal_metrics import JournalMetrics
 from sidecar.telemetry.metrics import MetricsReporter
@@ -59,6 +59,8 @@ def settings_of(section: Section | None) -> JournalSettings:
 
 def open_sink(section: Section, target: StateUrl, clock: Clock, hybrid: HybridClock) -> Sink:
     assert target.path is not None
+    if target.scheme == "jsonl":
+        return LinesSink(target.path, clock=clock, max_size_bytes=section.max_size_bytes, heard=hybrid.heard)
     try:
         return SqliteSink(
             target.path,

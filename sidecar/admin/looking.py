@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, Final
 
 from sidecar.admin import convert
@@ -273,8 +274,9 @@ class Looking:
     async def Replay(self, asked: Asked) -> AsyncIterator[admin_pb2.ReplayResult]:  # noqa: N802
         if self._world.replays is None:
             raise not_allowed("journal", "nothing can be replayed: no journal is kept that can be read back")
-        async for result in self._world.replays.replay(asked.request):
-            yield result
+        async with aclosing(self._world.replays.replay(asked.request)) as results:
+            async for result in results:
+                yield result
 
     # Inside.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -89,7 +89,7 @@ class SpecDesk(Protocol):
 class Replays(Protocol):
     """Recorded exchanges, run through the specs and checks of today."""
 
-    def replay(self, request: Any) -> AsyncIterator[Any]:
+    def replay(self, request: Any) -> AsyncGenerator[Any, None]:
         """`ReplayRequest` in, `ReplayResult`s out."""
 
 

@@ -372,8 +372,9 @@ class AdminServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Replay(self, request, context):
-        """Run recorded exchanges through the specs and checks of today, and say what would now be decided differently. It
-        costs CPU, so it asks for `operate`. NOT_ALLOWED where no journal is kept.
+        """Run recorded exchanges through the specs and checks that files and configuration hold today, and say what would now
+        be decided differently. It costs CPU, so it asks for `operate`, and one runs at a time. NOT_ALLOWED where no journal is
+        kept that can be read back.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -437,3 +437,30 @@ async def test_a_task_is_listed_and_held_back(tmp_path: Path):
             await desk.agent.unary_unary(SEND)(more.SerializeToString(), timeout=10)
         await desk.agent.unary_unary(SEND)(asking(SEND, "m3"), timeout=10)
         assert [each.is_quarantined for each in (await desk.reader.ListTasks()).tasks if each.task == task] == [True]
+
+
+async def test_recorded_calls_are_replayed_through_what_holds_today(tmp_path: Path):
+    """A spec that became stricter would refuse what it let pass; without a journal nothing can be replayed."""
+    path = tmp_path / "orders.yaml"
+    text = SPEC + "content: {journal: true}\n"
+    path.write_text(text)
+    async with running_desk(tmp_path, specs=[path], journal=f"sqlite:{tmp_path}/journal.db") as desk:
+        await desk.ask(metadata=TRACE)
+        [seen] = (await desk.reader.ListConversations()).conversations
+
+        async def results() -> list[admin_pb2.ReplayResult]:
+            return [each async for each in desk.operator.Replay(conversation=seen.conversation)]
+
+        async def is_written() -> bool:
+            return (await results())[-1].summary.replayed == 1
+
+        await until(is_written)
+        assert [each.WhichOneof("what") for each in await results()] == ["summary"]
+        path.write_text(text.replace("required: [item]", "required: [item, count]"))
+        found, summary = await results()
+        assert (found.difference.was, found.difference.would_be) == ("forward", "reject REQUEST_SPEC_VIOLATION")
+        assert found.difference.subject.edge.method == ASK
+        assert (summary.summary.replayed, summary.summary.differences) == (1, 1)
+        assert (await refused(desk.operator.Replay().read())).fields == ("conversation",)
+    async with running_desk(tmp_path) as desk:
+        assert (await refused(desk.operator.Replay(conversation="c").read())).reason == "NOT_ALLOWED"

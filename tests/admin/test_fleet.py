@@ -46,10 +46,13 @@ class Member:
 @contextmanager
 def member(folder: Path, store: str, upstream: int) -> Iterator[Member]:
     """Another agent's sidecar each time would do as well: quarantines and specs are the fleet's."""
+    route = {"listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}", "caller": "planner", "callee": "desk"}
     tree: dict[str, Any] = {
         "agent": "desk",
         "mode": "enforce",
-        "routes": [{"listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}", "caller": "planner", "callee": "desk"}],
+        "routes": [
+            {"listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}", "caller": "planner", "callee": "desk"}
+        ],
         "store": store,
         "metrics": False,
         "tracing": {"exporter": "none"},

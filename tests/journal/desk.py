@@ -17,7 +17,6 @@ from sidecar.telemetry.journal import (
     SinkSettings,
     SqliteReader,
     SqliteSink,
-    every,
 )
 from sidecar.telemetry.journal.record import NO_EXCHANGE, About, Kind, Record
 from sidecar.telemetry.journal.sink import Sink
@@ -89,7 +88,7 @@ def written(path: Path, *calls: dict[str, Any], **bounds: Any) -> None:
 def entries(path: Path, wanted: Filter | None = None) -> list[Entry]:
     reader = SqliteReader(path)
     try:
-        return list(every(reader, wanted or Filter()))
+        return list(reader.entries(wanted or Filter()))
     finally:
         reader.close()
 

@@ -58,8 +58,8 @@ def test_a_restart_goes_on_with_the_chain(path: Path):
 
 TAMPERING: dict[str, tuple[str, list[tuple[int, str]]]] = {
     "a byte of a record": (
-        """UPDATE records SET record = CAST(replace(CAST(record AS TEXT), '"size_bytes":100', '"size_bytes":101') AS BLOB)
-        WHERE seq = 3""",
+        "UPDATE records SET record = CAST(replace(CAST(record AS TEXT), '_bytes\":100', '_bytes\":101') AS BLOB)"
+        " WHERE seq = 3",
         [(3, "changed")],
     ),
     "a record that is gone": ("DELETE FROM records WHERE seq = 5", [(5, "missing")]),
@@ -127,7 +127,7 @@ def test_an_earlier_head_is_looked_for_in_its_place(path: Path):
 @pytest.mark.parametrize("text", ["", "5", "5:", "x:" + "0" * 64, "5:" + "0" * 63, "5:" + "z" * 64, "-1:" + "0" * 64])
 def test_a_head_that_is_none_is_refused(text: str):
     """It is typed, or copied from a log line."""
-    with pytest.raises(ValueError, match="PLACE:HASH|hex"):
+    with pytest.raises(ValueError, match=r"PLACE:HASH|hex"):
         parsed_link(text)
 
 

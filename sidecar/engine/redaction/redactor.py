@@ -54,8 +54,8 @@ DEFAULT_KEYS: Final = (
 """Names of fields that hold credentials, whoever wrote the schema. Compared without case, `_`, `-`, `.` and spaces."""
 
 _FILLER: Final = re.compile(r"[\s_.-]")
-_UUID: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-"""Most ids are one (RFC 9562). It holds no secret, and this is found out in no time."""
+_HEX_ID: Final = re.compile("(?=[0-9-]*[a-f])[0-9a-f-]{16,64}")
+"""An id, such as a UUID (RFC 9562), holds no secret, although some of its digits may look like a card's number."""
 
 
 class Redactor:
@@ -96,7 +96,7 @@ class Redactor:
         return self._is_masked_key(key) if len(key) <= CACHED_CHARS else self._matches_key(key)
 
     def _detected(self, text: str) -> str:
-        if _UUID.fullmatch(text):
+        if _HEX_ID.fullmatch(text):
             return text
         for detect in self._detectors:
             text = detect(text)

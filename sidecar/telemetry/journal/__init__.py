@@ -8,7 +8,9 @@
 """
 
 from sidecar.telemetry.journal.journal import Journal, JournalSettings
-from sidecar.telemetry.journal.reading import Filter, Page, Reader, UnreadableJournal, every
+from sidecar.telemetry.journal.lines import LinesReader
+from sidecar.telemetry.journal.lines_sink import LinesSink
+from sidecar.telemetry.journal.reading import Filter, Page, Reader, UnreadableJournal
 from sidecar.telemetry.journal.record import About, Entry, Kind, Record
 from sidecar.telemetry.journal.sink import SinkSettings
 from sidecar.telemetry.journal.sqlite_reader import SqliteReader
@@ -21,6 +23,8 @@ __all__ = [
     "Journal",
     "JournalSettings",
     "Kind",
+    "LinesReader",
+    "LinesSink",
     "Page",
     "Reader",
     "Record",
@@ -28,5 +32,4 @@ __all__ = [
     "SqliteReader",
     "SqliteSink",
     "UnreadableJournal",
-    "every",
 ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, NamedTuple
 
-from sidecar.telemetry.journal.record import Kind, Record, UnreadableRecord, decoded
+from sidecar.telemetry.journal.record import Kind, Record
 
 GENESIS: Final = bytes(32)
 """The link before the first record."""
@@ -57,6 +57,8 @@ class Row(NamedTuple):
     seq: int
     raw: bytes
     hash: bytes
+    record: Record | None
+    """None where the bytes cannot be read as one."""
     flaw: str = ""
     """What is wrong with it beside the chain, such as a column that says something else than the record."""
 
@@ -140,10 +142,9 @@ def check_place(found: Verification, before: Link, row: Row) -> bool:
 
 def take(found: Verification, row: Row, last_hlc: int) -> int:
     """What the record itself says, where it can be read."""
-    try:
-        record = decoded(row.raw)
-    except UnreadableRecord as error:
-        found.broke(row.seq, "unreadable", f"record {row.seq} cannot be read: {error}")
+    record = row.record
+    if record is None:
+        found.broke(row.seq, "unreadable", f"record {row.seq} cannot be read, or is of another version")
         return last_hlc
     if record.hlc < last_hlc:
         found.broke(row.seq, "reordered", f"record {row.seq} is older than the one before it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -69,6 +69,12 @@ class Reader(Protocol):
     def page(self, wanted: Filter, *, after: int | None = None, limit: int = 100, newest_first: bool = False) -> Page:
         """At most `limit` entries past the place `after`, onwards or, with `newest_first`, backwards."""
 
+    def entries(self, wanted: Filter) -> Iterator[Entry]:
+        """All of them, oldest first, without holding more than a page."""
+
+    def link_before(self, seq: int) -> bytes | None:
+        """The link of the record before a place; None where it is not known."""
+
     def verify(self, expected: Link | None = None) -> Verification:
         """Walk the whole chain."""
 
@@ -77,17 +83,3 @@ class Reader(Protocol):
 
 class UnreadableJournal(Exception):
     """A file that is no journal, or cannot be read."""
-
-
-def every(reader: Reader, wanted: Filter, *, page: int = 1_000) -> Iterator[Entry]:
-    """All of them, oldest first, a page at a time."""
-    after: int | None = None
-    while True:
-        found = reader.page(wanted, after=after, limit=page)
-        yield from found.entries
-        if found.next_after is None:
-            return
-        after = found.next_after
-
-
-OpenReader = Callable[[], Reader]

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from sidecar.engine.hybrid_clock import unix_ms_of
+from sidecar.engine.hybrid_clock import first_stamp_of, unix_ms_of
 from sidecar.engine.message import JSON
+from sidecar.engine.ports import Clock
 
 VERSION: Final = 1
 """Of the form below. Written into every record."""
@@ -71,7 +72,7 @@ class About:
 
     @cached_property
     def encoded(self) -> bytes:
-        return orjson.dumps(asdict(self))
+        return as_json(dict(vars(self)))
 
 
 NO_EXCHANGE: Final = About()
@@ -104,22 +105,34 @@ class UnreadableRecord(ValueError):
     """Bytes that are no record, or one of a version that is not known here."""
 
 
+def own_record(kind: Kind, clock: Clock, body: Mapping[str, JSON] | None = None) -> Record:
+    """What a journal says of itself. Its sink makes the stamp follow the one before."""
+    unix_ns = clock.unix_ns()
+    return Record(kind, first_stamp_of(unix_ns // 1_000_000), unix_ns, NO_EXCHANGE, "", body or {})
+
+
+_KIND_NAMES: Final = {kind: kind.value.encode() for kind in Kind}
+
+
 def encoded(record: Record) -> bytes:
     """As JSON in UTF-8, on one line. The journal's chain is over these very bytes."""
-    whole = {
-        "v": VERSION,
-        "kind": record.kind,
-        "hlc": record.hlc,
-        "unix_ns": record.unix_ns,
-        "about": orjson.Fragment(record.about.encoded),
-        "task_id": record.task_id,
-        "body": record.body,
-    }
+    return b'{"v":%d,"kind":"%s","hlc":%d,"unix_ns":%d,"about":%s,"task_id":%s,"body":%s}' % (
+        VERSION,
+        _KIND_NAMES[record.kind],
+        record.hlc,
+        record.unix_ns,
+        record.about.encoded,
+        as_json(record.task_id) if record.task_id else b'""',
+        as_json(record.body),
+    )
+
+
+def as_json(value: JSON) -> bytes:
+    """A document may hold what orjson refuses: integers past 64 bits, half a surrogate pair, numbers for keys."""
     try:
-        return orjson.dumps(whole)
+        return orjson.dumps(value)
     except (TypeError, ValueError):
-        # A document may hold what orjson refuses: integers past 64 bits, half a surrogate pair, numbers for keys.
-        return json.dumps(whole | {"about": asdict(record.about)}, separators=(",", ":"), default=str).encode()
+        return json.dumps(value, separators=(",", ":"), default=str).encode()
 
 
 def decoded(raw: bytes) -> Record:
@@ -135,6 +148,14 @@ def decoded(raw: bytes) -> Record:
         return record_of(said)
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadableRecord(f"no record: {error}") from error
+
+
+def record_in(raw: bytes) -> Record | None:
+    """What `encoded` gave; None for anything else."""
+    try:
+        return decoded(raw)
+    except UnreadableRecord:
+        return None
 
 
 def json_of(raw: bytes) -> Any:
@@ -165,11 +186,5 @@ class Entry:
     record: Record
     hash: bytes = field(repr=False)
     """The chain's link: SHA-256 over the link before, the place and the record's bytes."""
-
-
-def encoded_size_of(document: JSON) -> int:
-    """Bytes of a document as JSON."""
-    try:
-        return len(orjson.dumps(document))
-    except (TypeError, ValueError):
-        return len(json.dumps(document, default=str))
+    raw: bytes = field(repr=False)
+    """The record's bytes, as they lie in the journal."""

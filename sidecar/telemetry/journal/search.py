@@ -5,11 +5,15 @@ from __future__ import annotations
 import sqlite3
 
 
+def bounds(connection: sqlite3.Connection) -> tuple[int, int]:
+    """The first and the last place; 1 and 0 where there are none. As one aggregate, it would read the whole table."""
+    first, last = connection.execute("SELECT (SELECT min(seq) FROM records), (SELECT max(seq) FROM records)").fetchone()
+    return (1, 0) if first is None else (first, last)
+
+
 def first_at(connection: sqlite3.Connection, hlc: int) -> int:
     """The first place whose stamp is at least `hlc`; the one after the last where none is."""
-    low, high = connection.execute("SELECT min(seq), max(seq) FROM records").fetchone()
-    if low is None:
-        return 1
+    low, high = bounds(connection)
     high += 1
     while low < high:
         middle = (low + high) // 2

@@ -10,9 +10,11 @@ from typing import Any, Final
 from sidecar.engine.hybrid_clock import first_stamp_of
 from sidecar.telemetry.journal.chain import Link, Row, Verification, verify
 from sidecar.telemetry.journal.reading import PAGE_MAX, Filter, Page, Reader, UnreadableJournal
-from sidecar.telemetry.journal.record import Entry, Kind, UnreadableRecord, decoded
+from sidecar.telemetry.journal.record import Entry, Kind, Record, UnreadableRecord, decoded, record_in
 from sidecar.telemetry.journal.search import first_at
 from sidecar.telemetry.journal.sqlite_file import COLUMNS, anchor_of, columns_of, head_of, open_to_read
+
+PAGE: Final = 1_000
 
 COMMON: Final = frozenset({Kind.STARTED, Kind.MESSAGE, Kind.ENDED})
 """Kinds of which every exchange has one; an index leads to all others."""
@@ -41,6 +43,22 @@ class SqliteReader(Reader):
             raise UnreadableJournal(f"{self.path}: {error}") from error
         entries = tuple(self._entry(*row) for row in rows[:limit])
         return Page(entries, entries[-1].seq if len(rows) > limit else None)
+
+    def entries(self, wanted: Filter) -> Iterator[Entry]:
+        after: int | None = None
+        while True:
+            found = self.page(wanted, after=after, limit=PAGE)
+            yield from found.entries
+            if found.next_after is None:
+                return
+            after = found.next_after
+
+    def link_before(self, seq: int) -> bytes | None:
+        anchor = anchor_of(self._connection)
+        if seq == anchor.seq + 1:
+            return anchor.hash
+        row = self._connection.execute("SELECT hash FROM records WHERE seq = ?", (seq - 1,)).fetchone()
+        return None if row is None else as_bytes(row[0])
 
     def verify(self, expected: Link | None = None) -> Verification:
         """In one snapshot, so that a sidecar may go on writing."""
@@ -105,7 +123,7 @@ class SqliteReader(Reader):
 
     def _entry(self, seq: int, raw: bytes, digest: bytes) -> Entry:
         try:
-            return Entry(seq, decoded(raw), digest)
+            return Entry(seq, decoded(raw), digest, raw)
         except UnreadableRecord as error:
             raise UnreadableJournal(
                 f"{self.path}: record {seq}: {error}; `sidecar journal verify` tells more"
@@ -122,7 +140,9 @@ def chain_rows(connection: sqlite3.Connection) -> Iterator[Row]:
     query = f"SELECT seq, record, hash, hlc, {', '.join(COLUMNS)} FROM records ORDER BY seq"  # noqa: S608 - names of our own
     for seq, raw, digest, hlc, *columns in connection.execute(query):
         raw, digest = as_bytes(raw), as_bytes(digest)
-        yield Row(seq, raw, digest, column_flaw(raw, hlc, tuple(columns)))
+        record = record_in(raw)
+        flaw = "" if record is None else column_flaw(record, hlc, tuple(columns))
+        yield Row(seq, raw, digest, record, flaw)
 
 
 def as_bytes(value: object) -> bytes:
@@ -130,15 +150,13 @@ def as_bytes(value: object) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
 
 
-def column_flaw(raw: bytes, hlc: object, columns: tuple[object, ...]) -> str:
-    try:
-        record = decoded(raw)
-    except UnreadableRecord:
-        return ""  # said by the chain
+def column_flaw(record: Record, hlc: object, columns: tuple[object, ...]) -> str:
+    if hlc == record.hlc and columns == columns_of(record):
+        return ""
     said = dict(zip(("hlc", *COLUMNS), (hlc, *columns), strict=True))
     held = dict(zip(("hlc", *COLUMNS), (record.hlc, *columns_of(record)), strict=True))
     wrong = [name for name, value in held.items() if said[name] != value]
-    return f"its columns say another {', '.join(wrong)} than the record" if wrong else ""
+    return f"its columns say another {', '.join(wrong)} than the record"
 
 
 def why(error: Exception) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import socket
@@ -16,8 +15,9 @@ from typing import IO, Any, Final
 from sidecar.engine.hybrid_clock import first_stamp_of
 from sidecar.engine.ports import Clock
 from sidecar.telemetry.journal.chain import Link, linked
-from sidecar.telemetry.journal.record import NO_EXCHANGE, Kind, Record, encoded
-from sidecar.telemetry.journal.search import first_at
+from sidecar.telemetry.journal.files import created, inode_of, locked
+from sidecar.telemetry.journal.record import Kind, Record, encoded, own_record
+from sidecar.telemetry.journal.search import bounds, first_at
 from sidecar.telemetry.journal.sink import Sink, SinkFailed, SinkRefused
 from sidecar.telemetry.journal.sqlite_file import NotAJournal, columns_of, head_of, open_to_write, pragma
 
@@ -85,7 +85,7 @@ class SqliteSink(Sink):
         if self._connection is None:
             return
         try:
-            head = self._append(self._connection, [self._own(Kind.CLOSED, {})], is_closed=True)
+            head = self._append(self._connection, [own_record(Kind.CLOSED, self._clock)], is_closed=True)
             log.info("journal closed", extra={"fields": {"path": str(self.path), "head": str(head)}})
         except (sqlite3.Error, OSError) as error:
             log.error("journal: %s could not be closed in order: %s", self.path, error)
@@ -96,6 +96,7 @@ class SqliteSink(Sink):
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
             self._lock = locked(self.path)
+            created(self.path)
             self._connection = connection = open_to_write(self.path)
             connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
             self._inode = self.path.stat().st_ino
@@ -112,7 +113,7 @@ class SqliteSink(Sink):
             body["missing"] = "what was seen and not yet written when the process before ended"
             line = "journal: %s was not closed: what was seen last and not yet written after record %d is missing"
             log.warning(line, self.path, before.seq)
-        head = self._append(connection, [self._own(Kind.OPENED, body)])
+        head = self._append(connection, [own_record(Kind.OPENED, self._clock, body)])
         log.info("journal opened", extra={"fields": {"path": str(self.path), "head": str(head)}})
 
     def _refresh(self) -> None:
@@ -135,11 +136,6 @@ class SqliteSink(Sink):
     def _append(self, connection: sqlite3.Connection, records: Sequence[Record], *, is_closed: bool = False) -> Link:
         with transaction(connection):
             return put(connection, records, is_closed=is_closed)
-
-    def _own(self, kind: Kind, body: dict[str, Any]) -> Record:
-        """A record about the journal. Its stamp is made to follow the one before it."""
-        unix_ns = self._clock.unix_ns()
-        return Record(kind, first_stamp_of(unix_ns // 1_000_000), unix_ns, NO_EXCHANGE, "", body)
 
     # Bounds.
 
@@ -182,7 +178,7 @@ class SqliteSink(Sink):
             digest = connection.execute("SELECT hash FROM records WHERE seq = ?", (to,)).fetchone()[0]
             connection.execute("DELETE FROM records WHERE seq <= ?", (to,))
             connection.execute("UPDATE state SET anchor_seq = ?, anchor_hash = ?", (to, digest))
-            put(connection, [self._own(Kind.PRUNED, {"from": first, "to": to, "hash": digest.hex()})])
+            put(connection, [own_record(Kind.PRUNED, self._clock, {"from": first, "to": to, "hash": digest.hex()})])
 
 
 def put(connection: sqlite3.Connection, records: Sequence[Record], *, is_closed: bool = False) -> Link:
@@ -199,11 +195,6 @@ def put(connection: sqlite3.Connection, records: Sequence[Record], *, is_closed:
     return head
 
 
-def bounds(connection: sqlite3.Connection) -> tuple[int, int]:
-    first, last = connection.execute("SELECT min(seq), max(seq) FROM records").fetchone()
-    return first or 0, last or 0
-
-
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
@@ -214,24 +205,3 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-def locked(path: Path) -> IO[bytes]:
-    """Held while the file is written: two chains in one file would be none. The system lets go of it at any end."""
-    lock = path.with_name(f"{path.name}-lock").open("ab")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.close()
-        raise OSError("another process writes this journal") from error
-    except BaseException:
-        lock.close()
-        raise
-    return lock
-
-
-def inode_of(path: Path) -> int:
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return 0

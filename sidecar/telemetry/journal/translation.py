@@ -16,7 +16,7 @@ from sidecar.engine.message import JSON, NO_NAMES, Message, Names
 from sidecar.engine.pipeline import names_of
 from sidecar.engine.redaction import Redactor
 from sidecar.errors import MalformedMessage
-from sidecar.telemetry.journal.record import About, Kind, Record, encoded_size_of
+from sidecar.telemetry.journal.record import About, Kind, Record, as_json
 
 if TYPE_CHECKING:
     from sidecar.engine.costs import Cost
@@ -238,7 +238,7 @@ def message_body(draft: Draft, redactor: Redactor) -> dict[str, JSON]:
         facts["sha256"] = sha256(draft.payload).hexdigest()
     if draft.content is not None:
         document = redactor.document(draft.content.document, draft.content.redact)
-        if encoded_size_of(document) > draft.content.limit_bytes:
+        if len(as_json(document)) > draft.content.limit_bytes:
             facts["omitted"] = "too_large"
         else:
             facts["document"] = document
