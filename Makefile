@@ -7,7 +7,7 @@ PROTOC_VENV := .venv-proto
 APT    := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint check proto proto-check bench bench-memory bench-verifiers bench-journal bench-loops tools-test clean
+.PHONY: help venv demo test lint check proto proto-check bench bench-memory bench-verifiers bench-journal bench-loops bench-admin tools-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ bench-journal: venv ## The journal: 100,000 exchanges asked, 1,000 messages a se
 
 bench-loops: venv tools-test ## How well loops are found, how often ordinary work is taken for one, and what that costs
 	$(BIN)/python -m bench.loops $(ARGS)
+
+bench-admin: venv tools-test ## How long until a quarantine holds in every sidecar of a fleet
+	$(BIN)/python -m bench.admin $(ARGS)
 
 tools-test:
 	@command -v promtool >/dev/null || (apt-get update -qq && $(APT) prometheus)
