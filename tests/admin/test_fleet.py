@@ -50,9 +50,7 @@ def member(folder: Path, store: str, upstream: int) -> Iterator[Member]:
     tree: dict[str, Any] = {
         "agent": "desk",
         "mode": "enforce",
-        "routes": [
-            {"listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}", "caller": "planner", "callee": "desk"}
-        ],
+        "routes": [route],
         "store": store,
         "metrics": False,
         "tracing": {"exporter": "none"},
