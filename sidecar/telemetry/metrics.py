@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
 
 import sidecar
 from sidecar.engine.exchange import Origin
@@ -25,6 +25,7 @@ from sidecar.telemetry.families import (
 )
 from sidecar.telemetry.methods import KnownMethods
 from sidecar.telemetry.names import OTHER_METHOD, OTHER_SERIES
+from sidecar.telemetry.registry import Registry
 
 if TYPE_CHECKING:
     from sidecar.engine.exchange import Exchange, Outcome
@@ -81,7 +82,7 @@ class MetricsReporter:
         series_limit: int = SERIES_LIMIT,
         version: str = sidecar.__version__,
     ) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = Registry()
         self._clock = clock
         self._methods = methods or KnownMethods()
         self._series_limit = series_limit
