@@ -152,6 +152,10 @@ class MetricsReporter:
         """`loaded` or `refused`."""
         self._reloads.series(outcome).add()
 
+    def secrets_reloaded(self, what: str, outcome: str) -> None:
+        """`what` is the kind of file; the outcome is `loaded` or `refused`."""
+        self._secret_reloads.series(what, outcome).add()
+
     def shed(self, callee: str, reason: str) -> None:
         """Called here for an exchange that is asked to come back; by others for calls that never became one."""
         self.sheds.series(callee, reason).add()
@@ -213,9 +217,12 @@ class MetricsReporter:
         self.rejections = self._counter(names.LINEAGE_REJECTED)
         self.sheds = self._counter(names.SHED)
         self.retries = self._counter(names.RETRIES)
-        self._joins = self._counter(names.TRACE_JOINS, *product(JOINS, Side))
-        self._spans = self._counter(names.SPANS, *zip(SPAN_OUTCOMES, strict=True))
-        self._reloads = self._counter(names.SPEC_RELOADS, *zip(RELOADS, strict=True))
+        self._joins = self._counter(names.TRACE_JOINS)
+        for how, side in product(JOINS, Side):
+            self._joins.series(how, side)
+        self._spans = self._counter(names.SPANS, SPAN_OUTCOMES)
+        self._reloads = self._counter(names.SPEC_RELOADS, RELOADS)
+        self._secret_reloads = self._counter(names.SECRET_RELOADS)
 
     def _register_process(self, version: str) -> None:
         build: dict[tuple[str, ...], float] = {(version, platform.python_version()): 1.0}
@@ -224,10 +231,10 @@ class MetricsReporter:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
-    def _counter(self, metric: names.Metric, *known: tuple[str, ...]) -> CounterFamily:
+    def _counter(self, metric: names.Metric, known: tuple[str, ...] = ()) -> CounterFamily:
         family = CounterFamily(metric, self._series_limit)
-        for labels in known:
-            family.series(*labels)
+        for value in known:
+            family.series(value)
         self.registry.register(family)
         return family
 
