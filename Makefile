@@ -7,10 +7,10 @@ PROTOC_VENV := .venv-proto
 APT    := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint check proto proto-check bench bench-memory bench-verifiers bench-loops tools-test clean
+.PHONY: help venv demo test compose-check lint check proto proto-check bench bench-memory bench-verifiers bench-loops tools-test clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
 
 venv: $(VENV)/.ready ## Build .venv: the product, editable, with every extra and the test tools
 
@@ -25,6 +25,10 @@ demo: venv ## Four real agents, each behind a sidecar: the main job in under two
 
 test: venv tools-test ## The whole test suite
 	$(BIN)/python -m pytest $(ARGS)
+
+compose-check: venv tools-test ## Start what docker-compose.yml starts, without Docker: namespaces, so root (about a minute)
+	@command -v ip >/dev/null && command -v wget >/dev/null || (apt-get update -qq && $(APT) iproute2 wget)
+	$(BIN)/python -m pytest -m e2e tests/e2e/compose -s $(ARGS)
 
 lint: venv ## Format, lint and types
 	$(BIN)/ruff format --check .
@@ -65,6 +69,7 @@ bench-loops: venv tools-test ## How well loops are found, how often ordinary wor
 tools-test:
 	@command -v promtool >/dev/null || (apt-get update -qq && $(APT) prometheus)
 	@command -v redis-server >/dev/null || (apt-get update -qq && $(APT) redis-server)
+	@command -v amtool >/dev/null || (apt-get update -qq && $(APT) prometheus-alertmanager)
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) $(PROTOC_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
