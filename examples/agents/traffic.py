@@ -158,11 +158,12 @@ class Health(BaseHTTPRequestHandler):
         """Health checks are not worth a line each."""
 
 
-def serve_health(listen: str, tally: Tally) -> None:
+def serve_health(listen: str, tally: Tally) -> ThreadingHTTPServer:
     host, _, port = listen.rpartition(":")
     handler = type("BoundHealth", (Health,), {"tally": tally})
     server = ThreadingHTTPServer((host, int(port)), handler)
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+    return server
 
 
 def read_settings(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
