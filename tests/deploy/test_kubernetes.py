@@ -138,11 +138,11 @@ def test_the_sidecar_is_a_native_one(pod: dict[str, Any]):
     assert sidecar_of(pod)["restartPolicy"] == "Always"
 
 
-def test_the_agent_is_changed_in_nothing_but_where_it_listens(pod: dict[str, Any]):
+def test_the_agent_is_changed_in_nothing_but_where_it_listens_and_when_it_leaves(pod: dict[str, Any]):
     """Attaching must not mean redeploying somebody else's work."""
     (before,) = documents((EXAMPLE / "deployment.yaml").read_text())
     (agent,), (was,) = pod["containers"], before["spec"]["template"]["spec"]["containers"]
-    assert {key for key in agent if agent[key] != was.get(key)} == {"args", "ports"}
+    assert {key for key in agent if agent[key] != was.get(key)} == {"args", "ports", "lifecycle"}
 
 
 def test_calls_find_the_sidecar_and_the_sidecar_finds_the_agent(
@@ -172,8 +172,9 @@ def test_probes_ask_the_page_that_the_sidecar_serves(probe: str, path: str, pod:
 
 
 def test_it_drains_before_it_is_killed(pod: dict[str, Any], tree: config.Config):
-    """Native sidecars are told last and share what is left of the grace period."""
-    assert tree.drain.timeout_s + 5.0 + 20.0 <= pod["terminationGracePeriodSeconds"]
+    """Native sidecars are told last and share what is left of the grace period, here with 20 s for the agent."""
+    waits_s = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert waits_s + 20.0 + tree.drain.timeout_s + 5.0 <= pod["terminationGracePeriodSeconds"]
 
 
 def test_it_is_hardened(pod: dict[str, Any]):

@@ -90,11 +90,11 @@ class Play:
         self.report["threads"] = {
             name: threads(each) for name, each in self.containers.items() if each.exit_code is None
         }
-        self.report["ready"] = self.report["health"] | {
-            name: state(each)
-            for name, each in self.containers.items()
-            if each.service.health and name not in STOOD_IN_FOR
-        }
+        self.report["ready"] = self.waited_for(self.states, lambda states: "starting" not in states.values())
+
+    def states(self) -> dict[str, str]:
+        checked = {name: each for name, each in self.containers.items() if name not in STOOD_IN_FOR}
+        return {name: state(each) for name, each in checked.items()}
 
     def other_way(self, name: str) -> str:
         """Its address on the fleet's network, which somebody might have written into an agent."""
