@@ -53,7 +53,7 @@ COLLECTOR = closed(
         "additionalProperties": False,
         "minProperties": 1,
         "patternProperties": {
-            r"^otlp(/\w+)?$": closed(
+            r"^otlp_grpc(/\w+)?$": closed(
                 "endpoint",
                 endpoint=ADDRESS,
                 tls=closed(insecure={"type": "boolean"}),
@@ -210,7 +210,7 @@ def test_spans_find_their_way():
     for agent in ("planner", "researcher", "writer", "teller"):
         assert read(f"deploy/compose/{agent}.yaml")["tracing"]["endpoint"] == f"http://collector:{opened}"
     opened = tempo["distributor"]["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"].rpartition(":")[2]
-    assert collector["exporters"]["otlp/tempo"]["endpoint"] == f"tempo:{opened}"
+    assert collector["exporters"]["otlp_grpc/tempo"]["endpoint"] == f"tempo:{opened}"
 
 
 def test_grafana_finds_its_datasources_and_boards():
