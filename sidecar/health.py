@@ -2,7 +2,8 @@
 
 It imports no part of the sidecar and takes tens of milliseconds: every container asks it every few seconds.
 
-- `http://host:port/path`: answers 200, as `/readyz` of a sidecar does.
+- `http://host:port/path`, `https://`: answers 200, as `/readyz` of a sidecar does. The certificate is not looked at:
+  what answers on the own loopback of a container is not in doubt, and a kubelet does not look either.
 - `grpc://host:port`: answers SERVING to gRPC's health protocol, as verifiers do.
 - `tcp://host:port`: takes a connection; all that can be asked of an agent that knows no health protocol.
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -52,7 +53,7 @@ def said(text: str, code: int) -> int:
 
 def over_http(url: SplitResult, address: tuple[str, int]) -> str:
     """What is wrong; empty where nothing is. No proxy is asked, whatever the environment says."""
-    connection = HTTPConnection(*address, timeout=LIMIT_S)
+    connection = HTTPConnection(*address, timeout=LIMIT_S) if url.scheme == "http" else over_tls(address)
     try:
         connection.request("GET", url.path or "/")
         status = connection.getresponse().status
@@ -61,6 +62,14 @@ def over_http(url: SplitResult, address: tuple[str, int]) -> str:
     finally:
         connection.close()
     return "" if status == 200 else f"{url.geturl()} answers {status}"
+
+
+def over_tls(address: tuple[str, int]) -> HTTPSConnection:
+    import ssl  # as costly as all the rest
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return HTTPSConnection(*address, timeout=LIMIT_S, context=context)
 
 
 def over_grpc(url: SplitResult, address: tuple[str, int]) -> str:
@@ -84,9 +93,9 @@ def over_tcp(url: SplitResult, address: tuple[str, int]) -> str:
 
 
 WAYS: Final[Mapping[str, Callable[[SplitResult, tuple[str, int]], str]]] = MappingProxyType(
-    {"http": over_http, "grpc": over_grpc, "tcp": over_tcp}
+    {"http": over_http, "https": over_http, "grpc": over_grpc, "tcp": over_tcp}
 )
-ALLOWED: Final = "http://host:port/path, grpc://host:port or tcp://host:port"
+ALLOWED: Final = "http://host:port/path, https://host:port/path, grpc://host:port or tcp://host:port"
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 import pytest
@@ -13,7 +15,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from prometheus_client import CollectorRegistry
 
 from sidecar.health import main
-from sidecar.telemetry.metrics_server import MetricsServer
+from sidecar.telemetry.metrics_server import Locks, MetricsServer
+from tests.transparency.certs import make_tls_files
 
 NOBODY = "127.0.0.1:1"
 
@@ -58,6 +61,22 @@ def test_a_sidecar_that_serves_is_healthy_until_it_drains(
     is_ready[0] = False
     assert main([f"http://{address}/readyz"]) == 1
     assert "answers 503" in capsys.readouterr().err
+
+
+def test_behind_tls_it_is_asked_in_the_same_way(tmp_path: Path):
+    """A page that shows its figures only to clients with a certificate still says to all whether it serves."""
+    tls = make_tls_files(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.ca)
+    context.load_cert_chain(tls.server.cert, tls.server.key)
+    locks = Locks(context, wants_certificate=True)
+    server = MetricsServer(CollectorRegistry(), "127.0.0.1:0", lambda: True, locks=locks)
+    address = server.start()
+    try:
+        assert main([f"https://{address}/readyz"]) == 0
+        assert main([f"https://{address}/metrics"]) == 1
+        assert main([f"http://{address}/readyz"]) == 1
+    finally:
+        server.stop()
 
 
 def test_a_verifier_is_healthy_while_it_says_so(verifier: tuple[str, health.HealthServicer]):

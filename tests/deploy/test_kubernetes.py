@@ -84,8 +84,10 @@ def pod(built: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def tree(built: dict[str, dict[str, Any]], tmp_path: Path) -> config.Config:
     """The sidecar's configuration as the ConfigMap holds it, laid out as in the pod."""
     for name, text in built["ConfigMap"]["data"].items():
-        (tmp_path / name).write_text(text.replace("/opt/sidecar/specs", str(ROOT / "specs")))
-    return config.load(tmp_path / "sidecar.yaml", {"SIDECAR_LINEAGE_KEY": "k" * 32})
+        text = text.replace("/opt/sidecar/specs", str(ROOT / "specs")).replace("/etc/sidecar-keys", str(tmp_path))
+        (tmp_path / name).write_text(text)
+    (tmp_path / "keys.yaml").write_text(f'- {{id: k1, secret: "{"0" * 64}"}}\n')  # as the docs' command writes it
+    return config.load(tmp_path / "sidecar.yaml", {})
 
 
 @pytest.mark.parametrize("path", PLAIN, ids=lambda path: str(path.relative_to(FOLDER)))
@@ -191,6 +193,15 @@ def test_it_is_hardened(pod: dict[str, Any]):
     }
     assert container["resources"]["limits"]["memory"] and pod["automountServiceAccountToken"] is False
     assert {mount["name"] for mount in container["volumeMounts"]} <= {volume["name"] for volume in pod["volumes"]}
+
+
+def test_the_keys_are_where_the_sidecar_looks_for_them(pod: dict[str, Any], tree: config.Config):
+    """And it can read them: the group of the files is the pod's."""
+    (volume,) = [one for one in pod["volumes"] if "secret" in one]
+    mounts = {mount["name"]: mount["mountPath"] for mount in sidecar_of(pod)["volumeMounts"]}
+    assert f"{mounts[volume['name']]}/keys.yaml" in (EXAMPLE / "sidecar.yaml").read_text()
+    assert volume["secret"]["defaultMode"] == 0o440 and pod["securityContext"]["fsGroup"] == 10001
+    assert [name for name, _ in tree.lineage.read_keys({})] == ["k1"]
 
 
 def test_no_secret_is_in_the_files():
