@@ -39,6 +39,9 @@ class Machine:
         sh("mount", "--make-rprivate", "/")
         # `ip netns` keeps its names here; on a tmpfs of ours they are gone when the machine is.
         sh("mount", "-t", "tmpfs", "tmpfs", "/run")
+        # The layers of the containers: an overlay may not lie on another, as this machine's root does in a container.
+        (self.folder / "containers").mkdir()
+        sh("mount", "-t", "tmpfs", "tmpfs", str(self.folder / "containers"))
         sh("ip", "link", "set", "lo", "up")
         for number, _ in enumerate(self.networks):
             sh("ip", "link", "add", f"br{number}", "type", "bridge")
