@@ -16,10 +16,11 @@ import pytest
 from tests.deploy.compose import ROOT, services
 from tests.e2e.compose.play import ABSENT, STOOD_IN_FOR
 
-pytestmark = pytest.mark.e2e
-
 PROGRAMS = ("unshare", "nsenter", "setpriv", "ip", "wget", "redis-server", "prometheus", "prometheus-alertmanager")
-LIMIT_S = 240.0
+LIMIT_S = 480.0
+"""For the play, on a machine that is busy with something else. It takes about 40 s on two idle cores."""
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(LIMIT_S + 30.0)]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,6 @@ def report(image: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     return seen
 
 
-@pytest.mark.timeout(LIMIT_S + 30)
 def test_every_service_becomes_healthy(report: dict[str, Any]):
     """By the health checks as they are written, as the user they name, on a read-only root, without a capability."""
     expected = {
