@@ -8,10 +8,10 @@ PROTOC_VENV := .venv-proto
 APT    := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint check proto proto-check bench bench-memory bench-verifiers bench-loops bench-series dashboards dashboards-check tools-test clean
+.PHONY: help venv demo test compose-check lint check proto proto-check bench bench-memory bench-verifiers bench-loops bench-series dashboards dashboards-check tools-test clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
 
 venv: $(VENV)/.ready ## Build .venv: the product, editable, with every extra and the test tools
 
@@ -26,6 +26,10 @@ demo: venv ## Four real agents, each behind a sidecar: the main job in under two
 
 test: venv tools-test ## The whole test suite
 	$(BIN)/python -m pytest $(ARGS)
+
+compose-check: venv tools-test ## Start what docker-compose.yml starts, without Docker: namespaces, so root (about a minute)
+	@command -v ip >/dev/null && command -v wget >/dev/null || (apt-get update -qq && $(APT) iproute2 wget)
+	$(BIN)/python -m pytest -m e2e tests/e2e/compose -s $(ARGS)
 
 lint: venv ## Format, lint and types
 	$(BIN)/ruff format --check .
