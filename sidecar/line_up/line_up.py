@@ -50,6 +50,7 @@ from sidecar.wiring import (
     pressure_settings,
     reach_of,
     series_limit,
+    shared_stores,
     verifier_settings,
 )
 
@@ -89,7 +90,7 @@ class LineUp:
         self._redactor = redactor
         self._registry, self._series_limit = metrics.registry, series_limit(config)
         self._breakers = BreakerGauge(self._registry)
-        budgets = [budget.name for budget in config.budgets]
+        budgets = {budget.name: budget.scope for budget in config.budgets}
         money_metrics = MoneyMetrics(self._registry, budgets, self._series_limit)
         self._panel_metrics = PanelMetrics(
             self._registry,
@@ -101,7 +102,8 @@ class LineUp:
         reporter = PanelReporters(self._panel_metrics, *panel_reporters)
         self.panel = VerifierPanel(verifier_settings(config), clock=clock, reporter=reporter)
         prices = read_prices(config, money_metrics)  # before anything is opened: a mistake in it leaves nothing open
-        self.store = open_store(config, clock, StoreMetrics(self._registry, self._series_limit))
+        store_metrics = StoreMetrics(self._registry, self._series_limit, shared_stores(config))
+        self.store = open_store(config, clock, store_metrics)
         self.board = Board(self.store.controls, clock, self.store.kind)
         self.quarantine = QuarantineCheck(
             self.board, clock, cooldown_s=config.quarantine.cooldown_s, fail_open=metrics.fail_open
