@@ -21,6 +21,7 @@ from grpc import aio
 from sidecar.admin.access import Access, Caller, Role
 from sidecar.admin.audit import Audit
 from sidecar.admin.problem import Problem, Why
+from sidecar.engine.ports import Clock
 from sidecar.errors import StoreFull, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,9 @@ class GateLimits:
     """At once, of all without one."""
     tails: int = 16
     tails_without: int = 4
+    rate_without_per_s: float = 20.0
+    """Calls begun in a second, of all without a credential, and how many may begin at once after a quiet time."""
+    burst_without: int = 40
     requests: int = 200
     """Of one call, where there may be many."""
 
@@ -105,6 +109,30 @@ class Room:
 
 
 @dataclass(slots=True)
+class Pace:
+    """How often those without a credential are answered, all of them together: a list costs more than a call does."""
+
+    per_s: float
+    burst: int
+    clock: Clock
+    tokens: float = field(init=False)
+    at_ns: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tokens, self.at_ns = float(self.burst), self.clock.monotonic_ns()
+
+    def step(self) -> None:
+        """Raises Problem where they ask too often."""
+        now_ns = self.clock.monotonic_ns()
+        self.tokens = min(self.burst, self.tokens + (now_ns - self.at_ns) / 1e9 * self.per_s)
+        self.at_ns = now_ns
+        if self.tokens < 1:
+            delay_s = (1 - self.tokens) / self.per_s
+            raise Problem(Why.BUSY, "without a credential one is answered only so often", retry_delay_s=delay_s)
+        self.tokens -= 1
+
+
+@dataclass(slots=True)
 class Rooms:
     """By whether a credential was shown, and whether the call is a stream."""
 
@@ -134,6 +162,7 @@ class Gate(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
         audit: Audit,
         *,
         identity_of: IdentityOf,
+        clock: Clock,
         limits: GateLimits | None = None,
     ) -> None:
         """`methods` by their full names, with the slash."""
@@ -143,6 +172,7 @@ class Gate(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
         self._identity_of = identity_of
         self._limits = limits or GateLimits()
         self._rooms = Rooms(self._limits)
+        self._pace = Pace(self._limits.rate_without_per_s, self._limits.burst_without, clock)
 
     def service(self, handler_call_details: Any) -> grpc.RpcMethodHandler | None:
         method = self._methods.get(handler_call_details.method)
@@ -162,6 +192,8 @@ class Gate(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
         try:
             caller = self._caller(method, metadata, context)
             self._access.require(caller, method.role)
+            if not caller.has_credential and method.role is not Role.NONE:
+                self._pace.step()
             with self._rooms.of(caller, method).place():
                 if method.dialogue is not None:
                     await self._send(method.dialogue(self._requests(method, context)), context)

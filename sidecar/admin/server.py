@@ -84,7 +84,7 @@ class AdminServer:
         self._health = Health(SERVICE)
         self._server = aio.server(options=OPTIONS)
         every = methods | standard_methods(self._health, (SERVICE,))
-        gate = Gate(every, access, audit, identity_of=identity_of, limits=settings.limits)
+        gate = Gate(every, access, audit, identity_of=identity_of, clock=world.clock, limits=settings.limits)
         self._server.add_generic_rpc_handlers((gate,))
 
     def bind(self) -> str:

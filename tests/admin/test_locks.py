@@ -142,6 +142,27 @@ async def test_those_without_a_credential_cannot_keep_an_operator_out(desk: Desk
     await asyncio.gather(*stalled, return_exceptions=True)
 
 
+async def test_those_without_a_credential_are_answered_only_so_often(desk: Desk):
+    """A list costs more than a call does, and the agent that is policed may ask for it in a loop."""
+    found: list[str] = []
+    while "BUSY" not in found:
+        found += await asyncio.gather(*(attempt(desk.nobody) for _ in range(8)))
+        assert len(found) < 10_000
+    assert found.count("") >= 40
+    assert await attempt(desk.reader) == ""
+    await asyncio.sleep(0.2)
+    assert await attempt(desk.nobody) == ""
+
+
+async def attempt(operator: Operator) -> str:
+    """The reason of a refusal; empty where it is answered."""
+    try:
+        await operator.ListEdges()
+    except aio.AioRpcError as error:
+        return told(error).reason
+    return ""
+
+
 async def test_wrong_credentials_are_answered_ever_more_shortly_and_a_right_one_still_is(desk: Desk):
     """On loopback others share the address, so a flood of wrong tokens must not keep the right one out."""
     wrong = Operator(desk.operator.channel, "wrong-wrong-wrong-wrong")
