@@ -121,6 +121,8 @@ class Answer:
     status: Status
     headers: Metadata = ()
     trailers: Metadata = ()
+    is_unseen: bool = False
+    """Whether the callee's own sidecar said that the callee has not seen a request of this exchange."""
 
     @property
     def is_made_up(self) -> bool:

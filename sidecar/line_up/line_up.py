@@ -135,13 +135,15 @@ class LineUp:
     # What each is built from.
 
     def _idempotency(self) -> Check:
-        return IdempotencyCheck(
+        check = IdempotencyCheck(
             self._reach(IdempotencyCheck.name, lambda store: store.claims),
             clock=self._clock,
             answers_once=self._answers_once,
             reporter=DuplicateMetrics(self._registry, self._series_limit),
             settings=idempotency_settings(self._config),
         )
+        self.store.on_return(check.store_returned)
+        return check
 
     def _loop(self) -> list[Check]:
         """None where the configuration does not look for loops."""

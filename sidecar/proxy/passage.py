@@ -18,7 +18,7 @@ from grpc._cython import cygrpc
 
 from sidecar.engine.exchange import Answer, Arrival, Exchange, Origin, Peer, Route, Status
 from sidecar.engine.finding import Finding, Forward, Reject, Replay, Severity
-from sidecar.engine.guarding import GUARDED_KEY, SPENT_KEY, spent_in, tells_caller
+from sidecar.engine.guarding import GUARDED_KEY, SPENT_KEY, is_unseen, mark_of, spent_in, tells_caller
 from sidecar.engine.json_codec import JSON_CODEC, sniff
 from sidecar.engine.message import Codec, Direction, Message
 from sidecar.engine.pipeline import Engine
@@ -267,7 +267,7 @@ class Passage:
     async def _answered(self, status: Status, headers: tuple[Any, ...], trailers: Any) -> tuple[Any, ...]:
         """The trailers for the caller, once the engine has heard of the answer. Raises Refused."""
         told = tuple(trailers or ())
-        answer = Answer(status, headers, carried(told))
+        answer = Answer(status, headers, carried(told), is_unseen(told))
         decision = await self._way.engine.answered(
             self.exchange,
             answer,
@@ -279,9 +279,12 @@ class Passage:
         return (*answer.trailers, *self._own_trailers())
 
     def _own_trailers(self) -> list[tuple[str, str]]:
-        own = [(HINT_TRAILER, hint) for hint in self.exchange.hints]
+        own: list[tuple[str, str]] = []
+        if isinstance(self.exchange.decision, Forward):
+            # A refusal says what is the matter: that something else was near its limit would only confuse.
+            own += [(HINT_TRAILER, hint) for hint in self.exchange.hints]
         if tells_caller(self.exchange):
-            own.append((GUARDED_KEY, "1"))
+            own.append((GUARDED_KEY, mark_of(self.exchange)))
             if (spent := self.exchange.spent_micro_usd) is not None:
                 own.append((SPENT_KEY, str(spent)))
         return own

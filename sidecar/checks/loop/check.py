@@ -20,7 +20,7 @@ from sidecar.engine.exchange import Answer, Exchange, Status
 from sidecar.engine.finding import Action, Finding, Reject
 from sidecar.engine.message import Direction, Message
 from sidecar.engine.ports import Clock
-from sidecar.engine.replies import reply_of, was_never_done
+from sidecar.engine.replies import reply_of, was_never_asked
 from sidecar.engine.state import Reach, Visits
 from sidecar.engine.state.visits import Sighting, Visit
 from sidecar.errors import Reason
@@ -64,7 +64,7 @@ class LoopCheck:
 
     def on_answer(self, exchange: Exchange, answer: Answer) -> None:
         """The callee's own sidecar may say that it let nothing through."""
-        if (listening := self._listening.get(exchange)) and was_never_done(exchange, answer):
+        if (listening := self._listening.get(exchange)) and was_never_asked(exchange, answer):
             listening.was_turned_away = reply_of(answer) != Reason.LOOP_DETECTED
 
     async def on_end(self, exchange: Exchange, status: Status) -> None:
