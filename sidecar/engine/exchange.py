@@ -186,6 +186,8 @@ class Exchange:
     """What the callee's sidecar told so of what we handed down."""
     is_guarded_there: bool = False
     """Whether the callee's sidecar said that it keeps the shared state of this exchange."""
+    met: list[str] = field(default_factory=list)
+    """Other conversations that names belong to which were seen after its start; its lineage has those of the start."""
     hints: list[str] = field(default_factory=list)
     """What the caller is told beside its answer, in trailers: `loop; remaining=1`."""
     is_awaited: IsAwaited | None = None
