@@ -73,9 +73,15 @@ class LoopCheck:
             return
         conversation, own = exchange.lineage.conversation, listening.exchange
         if listening.was_turned_away or is_withdrawn(exchange):
-            await self._visits.ask(exchange, lambda visits: visits.withdraw(conversation, own))
+            await self._withdraw(exchange, conversation, own)
         elif (answer := listening.answer(exchange, status)) is not None:
             await self._visits.ask(exchange, lambda visits: visits.answered(conversation, own, answer))
+
+    async def _withdraw(self, exchange: Exchange, conversation: str, own: int) -> None:
+        """Wherever it may be counted: the shared store may have left, or returned, since."""
+        if self._visits.local is not None:
+            await self._visits.local.withdraw(conversation, own)
+        await self._visits.ask(exchange, lambda visits: visits.withdraw(conversation, own))
 
     def _depth(self, exchange: Exchange) -> Measure:
         return Measure(Kind.HOPS, exchange.lineage.hops + 1, self._ladder.limits.hops)
