@@ -436,3 +436,23 @@ async def test_observe_with_everything_on_changes_nothing(store: str, method: st
         assert max(outcome.duration_s for outcome in sidecar.outcomes) < 1
         found = {(each.check, each.rule) for outcome in sidecar.outcomes for each in outcome.exchange.findings}
         assert {check for check, _ in found} >= {"quarantine", "loop", "pressure"}
+
+
+async def test_wasted_money_is_told_by_its_reason(store: str, tmp_path: Path):
+    """In observe all of it is spent: on duplicates, on what was asked before, on a loop, and on calls that fail."""
+    async with (
+        running_desk() as (desk, upstream),
+        running_guarded(upstream, tmp_path, store=store, mode="observe", loops={"repeats": 2, "slow": "0s"}) as sidecar,
+        aio.insecure_channel(sidecar.address) as channel,
+    ):
+        for key, text in (("k1", "please"), ("k1", "please"), ("k2", "please"), ("k3", "please"), ("k4", "please")):
+            assert (await ask(channel, SEND, key, text)).own_trailers == []
+        assert (await ask(channel, PLACE, "k5")).code == "OK"
+        assert await money(sidecar) == (6 * COST, 0)
+        wasted = {
+            reason: round(sample(sidecar, "sidecar_wasted_cost_usd_total", reason=reason) * 1e6)
+            for reason in ("duplicate", "retry", "loop", "refused_answer", "failed")
+        }
+        # The second k1 is a duplicate, k2 asks again under a new key, and with k3 the limit of two is passed.
+        assert wasted == {"duplicate": COST, "retry": COST, "loop": 2 * COST, "refused_answer": 0, "failed": 0}
+        assert dict(desk.done) == {"please": 6}
