@@ -39,6 +39,7 @@ def sidecar(folder: Path, upstream: str) -> Iterator[tuple[Program, str]]:
         "idempotency": {"wait": "0s"},
         "budgets": [{"name": "all", "scope": "global", "limit_usd": 10}],
         "prices": PRICES,
+        "loops": False,  # all of it is one conversation, and much alike
         "metrics": False,
         "tracing": {"exporter": "none"},
     }
