@@ -456,3 +456,36 @@ async def test_wasted_money_is_told_by_its_reason(store: str, tmp_path: Path):
         # The second k1 is a duplicate, k2 asks again under a new key, and with k3 the limit of two is passed.
         assert wasted == {"duplicate": COST, "retry": COST, "loop": 2 * COST, "refused_answer": 0, "failed": 0}
         assert dict(desk.done) == {"please": 6}
+
+
+@pytest.mark.parametrize("method", DESCRIBED)
+async def test_an_answer_from_the_callees_record_is_nothing_new_to_the_callers_sidecar(
+    redis: RedisServer, method: str, tmp_path: Path
+):
+    """Both keep state, and only the callee's knows of keys: what it gives again is charged, counted and judged once."""
+    redis.flush()
+    unkeyed = {key: value for key, value in spec(method).items() if key != "idempotency"}
+    both = {"store": redis.url, "loops": {"repeats": 2, "slow": "0s"}, "pressure": limits(concurrency=1, scope="fleet")}
+    (tmp_path / "caller").mkdir()
+    route = {"caller": "planner", "callee": "desk", "guards": "always"}
+    async with (
+        running_desk() as (desk, upstream),
+        running_guarded(upstream, tmp_path, **both) as callee,
+        running_guarded(
+            callee.address, tmp_path / "caller", specs=[unkeyed], agent="planner", route=route, **both
+        ) as caller,
+        aio.insecure_channel(caller.address) as channel,
+    ):
+        first = await ask(channel, method, "k1")
+        again = [await ask(channel, method, "k1") for _ in range(4)]
+        assert (first.code, first.own_trailers) == ("OK", [])
+        assert [(each.messages, each.headers, each.reply) for each in again] == [
+            (first.messages, first.headers, "REPLAYED")
+        ] * 4
+        assert dict(desk.done) == {"please": 1}
+        assert [await money(each) for each in (caller, callee)] == [(COST, 0)] * 2
+        assert await visits(caller) == 1
+        found = {each.rule for outcome in caller.outcomes for each in outcome.exchange.findings}
+        assert not found & {"illegal-transition", "stale-read", "repeat"}
+        assert (await ask(channel, method, "k2", "another thing")).code == "OK"
+        assert [await money(each) for each in (caller, callee)] == [(2 * COST, 0)] * 2

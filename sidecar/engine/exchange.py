@@ -193,6 +193,8 @@ class Exchange:
     """What the callee's sidecar told so of what we handed down."""
     is_guarded_there: bool = False
     """Whether the callee's sidecar said that it keeps the shared state of this exchange."""
+    is_unseen_there: bool = False
+    """Whether the callee's sidecar said, with the headers of its answer, that this answer is one from its record."""
     met: list[str] = field(default_factory=list)
     """Other conversations that names belong to which were seen after its start; its lineage has those of the start."""
     hints: list[str] = field(default_factory=list)

@@ -213,7 +213,7 @@ class BudgetCheck:
         bill.is_settled, receipt = True, bill.receipt
         if receipt is not None and not self._is_ours(exchange, receipt):
             return
-        if bill.was_turned_away or not has_reached_callee(exchange):
+        if bill.was_turned_away or exchange.is_unseen_there or not has_reached_callee(exchange):
             if receipt is not None:
                 await self._till.settle(receipt, 0)
             return
