@@ -64,6 +64,7 @@ bench-loops: venv tools-test ## How well loops are found, how often ordinary wor
 
 tools-test:
 	@command -v promtool >/dev/null || (apt-get update -qq && $(APT) prometheus)
+	@command -v amtool >/dev/null || (apt-get update -qq && $(APT) prometheus-alertmanager)
 	@command -v redis-server >/dev/null || (apt-get update -qq && $(APT) redis-server)
 
 clean: ## Remove what the targets made
