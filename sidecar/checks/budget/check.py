@@ -231,6 +231,7 @@ class BudgetCheck:
             bill.is_counted = await self._till.charge(exchange.lineage.exchange_id, bill.holds, total)
         if self._counts(exchange, bill):
             self._reporter.cost_settled(exchange.callee, cost)
+            self._reporter.edge_charged(exchange.caller, exchange.callee, cost.micro_usd)
 
     def _is_ours(self, exchange: Exchange, receipt: Receipt) -> bool:
         """Whether there is a hold that we may settle: our own, or that of the caller's sidecar."""
