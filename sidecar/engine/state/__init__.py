@@ -9,7 +9,7 @@ on time by asking one clock. A store that does not answer raises StoreUnavailabl
 from sidecar.engine.state.board import Board
 from sidecar.engine.state.claims import Claims
 from sidecar.engine.state.controls import Controls
-from sidecar.engine.state.conversations import Conversations
+from sidecar.engine.state.conversations import Conversations, Naming
 from sidecar.engine.state.ledger import Ledger
 from sidecar.engine.state.pressure import Pressure
 from sidecar.engine.state.reach import Reach
@@ -24,6 +24,7 @@ __all__ = [
     "Controls",
     "Conversations",
     "Ledger",
+    "Naming",
     "Pressure",
     "Reach",
     "Store",
