@@ -95,7 +95,9 @@ class App:
         self._logs = LogReporter(clock=clock, exchanges=config.log.exchanges)
         guards = Guards()
         hybrid = HybridClock(clock)
-        self.journal = open_journal(config, clock=clock, hybrid=hybrid, redactor=redactor, metrics=self.metrics)
+        self.journal = open_journal(
+            config, environ, clock=clock, hybrid=hybrid, redactor=redactor, metrics=self.metrics
+        )
         self.line_up = LineUp(
             config,
             clock=clock,
