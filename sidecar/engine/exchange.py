@@ -73,6 +73,13 @@ class Peer:
     """As gRPC prints it: `ipv4:127.0.0.1:4242`, `ipv6:%5B::1%5D:4242`, `unix:/run/a.sock`."""
     identity: str | None = None
     """The name in a verified client certificate (SPIFFE URI, else first SAN, else CN); None without mTLS."""
+    agent: str | None = None
+    """The agent that the configuration says this identity stands for; None where it says nothing of it."""
+
+    @property
+    def name(self) -> str | None:
+        """What the caller is called by: nothing but a certificate gives a connection a name."""
+        return self.agent or self.identity
 
     @property
     def is_local(self) -> bool:
@@ -162,6 +169,8 @@ class Exchange:
     responses: Tally = field(default_factory=Tally)
     held_ns: int = 0
     """Time that the engine has held this exchange's messages so far."""
+    waited_ns: int = 0
+    """Of that, what a check waited on purpose: for verifiers, for another's answer to the same call, to slow a loop."""
     last_request: Message | None = None
     """What a response is judged against."""
     last_response: Message | None = None
@@ -245,3 +254,8 @@ class Outcome:
     @property
     def overhead_s(self) -> float:
         return self.exchange.held_ns / 1e9
+
+    @property
+    def waited_s(self) -> float:
+        """The part of the overhead that was meant."""
+        return self.exchange.waited_ns / 1e9

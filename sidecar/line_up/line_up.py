@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from sidecar.checks.budget import BudgetCheck
 from sidecar.checks.consistency import ConsistencyCheck
 from sidecar.checks.idempotency import IdempotencyCheck
+from sidecar.checks.identity import IdentityCheck
 from sidecar.checks.loop import LoopCheck
 from sidecar.checks.pressure import PressureCheck
 from sidecar.checks.quarantine import QuarantineCheck
@@ -30,7 +31,7 @@ from sidecar.engine.redaction import Redactor
 from sidecar.engine.specs import Spec
 from sidecar.engine.state import Reach, Store
 from sidecar.line_up.money import Money, read_prices
-from sidecar.panel import VerifierPanel
+from sidecar.panel import VerifierPanel, VerifierTls
 from sidecar.stores.memory import open_memory
 from sidecar.telemetry.breaker_gauge import BreakerGauge
 from sidecar.telemetry.duplicate_metrics import DuplicateMetrics
@@ -49,6 +50,7 @@ from sidecar.wiring import (
     pressure_settings,
     reach_of,
     series_limit,
+    shared_stores,
     verifier_settings,
 )
 
@@ -86,7 +88,7 @@ class LineUp:
         self._redactor = redactor
         self._registry, self._series_limit = metrics.registry, series_limit(config)
         self._breakers = BreakerGauge(self._registry)
-        budgets = [budget.name for budget in config.budgets]
+        budgets = {budget.name: budget.scope for budget in config.budgets}
         money_metrics = MoneyMetrics(self._registry, budgets, self._series_limit)
         self._panel_metrics = PanelMetrics(
             self._registry,
@@ -99,7 +101,8 @@ class LineUp:
         self.quarantine = QuarantineCheck(clock, cooldown_s=config.quarantine.cooldown_s, fail_open=metrics.fail_open)
         metrics.watch_quarantine("edge", lambda: self.quarantine.count)
         prices = read_prices(config, money_metrics)  # before anything is opened: a mistake in it leaves nothing open
-        self.store = open_store(config, clock, StoreMetrics(self._registry, self._series_limit))
+        store_metrics = StoreMetrics(self._registry, self._series_limit, shared_stores(config))
+        self.store = open_store(config, clock, store_metrics)
         store_away = self._store_away(BudgetCheck.name)
         self.money = Money(config, clock, self.store, prices, money_metrics, store_away=store_away, witness=witness)
         self._task_metrics = TaskMetrics(self._registry, self._series_limit)
@@ -108,6 +111,7 @@ class LineUp:
     def _in_order(self) -> list[Check]:
         """The first enforced finding decides what a caller is told, and the checks below it are not asked."""
         return [
+            IdentityCheck(),  # only looks at who calls, which no other check waits for
             self.quarantine,  # an edge that is held back needs no other check to say so
             SpecCheck(),  # what breaks the contract is malformed: no check below should judge, claim or charge for it
             StreamCheck(answers_once=self._answers_once),  # the order of messages is part of the contract
@@ -128,6 +132,10 @@ class LineUp:
     def watch(self, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
         """What goes on beside the calls, until `stop` is set or it is cancelled."""
         return [self._task_sweep().run(), *self.money.watch(stop)]
+
+    def renew_verifier(self, name: str, tls: VerifierTls) -> None:
+        """Certificates that have changed, for the connection to one verifier."""
+        self._panel.renew(name, tls)
 
     async def drain(self, limit_s: float) -> None:
         """Let verifiers that are asked beside the calls finish."""

@@ -45,6 +45,13 @@ class Metric:
     query: str
     """An example that answers a question somebody has."""
     buckets: tuple[float, ...] = ()
+    bound: str = ""
+    """How many series it can have, where it is not `metrics.max_series` that limits them: gauges read at the scrape."""
+
+    @property
+    def samples_each(self) -> int:
+        """Series that a scrape shows of one set of labels: of a histogram its buckets, `+Inf`, count and sum."""
+        return len(self.buckets) + 3 if self.kind == "histogram" else 1
 
     @property
     def family(self) -> str:
@@ -71,8 +78,8 @@ def _counter(name: str, labels: str, help_: str, query: str, unit: str = "") -> 
     return _metric(Metric(f"sidecar_{name}", "counter", help_, unit, tuple(labels.split()), query))
 
 
-def _gauge(name: str, labels: str, help_: str, query: str, unit: str = "") -> Metric:
-    return _metric(Metric(f"sidecar_{name}", "gauge", help_, unit, tuple(labels.split()), query))
+def _gauge(name: str, labels: str, help_: str, query: str, bound: str, unit: str = "") -> Metric:
+    return _metric(Metric(f"sidecar_{name}", "gauge", help_, unit, tuple(labels.split()), query, bound=bound))
 
 
 def _histogram(name: str, labels: str, help_: str, query: str, unit: str, buckets: tuple[float, ...]) -> Metric:
@@ -148,6 +155,7 @@ LABELS = {
     "action": "observed, rejected or replayed",
     "reason": "a fixed word for why",
     "how": "propagated, ids, sole_inflight, ambiguous or root",
+    "scope": "conversation, agent, edge or global: what has a purse of its own under that budget",
     "outcome": "what became of it, a fixed word",
     "version": "version of the sidecar",
     "python": "version of the interpreter",
@@ -171,6 +179,7 @@ LABELS = {
     "target": "agent:NAME or verifier:NAME, what is left alone while it is open",
     "origin": "below (same key), above (new key, same arguments), grpc (a client that says so) or unknown",
     "near_deadline": "true or false",
+    "what": "what changed: listen_tls, upstream_tls, verifier_tls, lineage_keys or metrics",
     "sink": "where the journal's records go: sqlite, jsonl, otlp, redis; intake where none was offered it",
 }
 
@@ -188,6 +197,12 @@ EXCHANGES = _counter(
     "Exchanges that ended, by gRPC status and by what the sidecar decided.",
     'sum by (callee) (rate(sidecar_exchanges_total{side="inbound",code!="OK"}[5m]))',
 )
+VIOLATIONS = _counter(
+    "violations_total",
+    "check caller callee side",
+    "Exchanges in which a check found an error before they ended, refused for it or not; once for each check.",
+    'sum by (check, callee) (rate(sidecar_violations_total{side="inbound"}[5m]))',
+)
 EXCHANGE_DURATION = _histogram(
     "exchange_duration_seconds",
     "caller callee method side",
@@ -204,6 +219,13 @@ OVERHEAD_DURATION = _histogram(
     "seconds",
     OVERHEAD_SECONDS,
 )
+WAITED = _counter(
+    "waited_seconds_total",
+    "method",
+    "The part of the overhead that was meant: waiting for verifiers or another's answer, slowing a loop.",
+    "sum by (method) (rate(sidecar_waited_seconds_total[5m]))",
+    "seconds",
+)
 MESSAGES = _counter(
     "messages_total",
     "caller callee method direction side",
@@ -219,13 +241,18 @@ MESSAGE_SIZE = _histogram(
     MESSAGE_BYTES,
 )
 INFLIGHT = _gauge(
-    "inflight_exchanges", "callee", "Exchanges under way.", "max by (callee) (sidecar_inflight_exchanges)"
+    "inflight_exchanges",
+    "callee",
+    "Exchanges under way.",
+    "max by (callee) (sidecar_inflight_exchanges)",
+    "one a callee",
 )
 OLDEST_INFLIGHT = _gauge(
     "oldest_inflight_seconds",
     "callee",
     "Age of the oldest exchange under way, 0 where there is none.",
     "max by (callee) (sidecar_oldest_inflight_seconds) > 300",
+    "one a callee",
     "seconds",
 )
 FINDINGS = _counter(
@@ -242,9 +269,9 @@ FAIL_OPEN = _counter(
 )
 TRACE_JOINS = _counter(
     "trace_joins_total",
-    "how",
+    "how side",
     "How each exchange, in both directions, was joined to its cause.",
-    "sum by (how) (rate(sidecar_trace_joins_total[5m]))",
+    'sum by (how) (rate(sidecar_trace_joins_total{side="outbound"}[5m]))',
 )
 SPANS = _counter(
     "spans_total",
@@ -264,6 +291,12 @@ SPEC_RELOADS = _counter(
     "Reloads of spec files: loaded, or refused and the last good ones kept.",
     'increase(sidecar_spec_reloads_total{outcome="refused"}[1h]) > 0',
 )
+SECRET_RELOADS = _counter(
+    "secret_reloads_total",
+    "what outcome",
+    "Certificates, keys and tokens that changed while we ran: loaded, or refused and the last good ones kept.",
+    'increase(sidecar_secret_reloads_total{outcome="refused"}[1h]) > 0',
+)
 SHED = _counter(
     "shed_total",
     "callee reason",
@@ -278,6 +311,7 @@ BUILD = _metric(
         "",
         ("version", "python"),
         "count by (version) (sidecar_build_info)",
+        bound="1",
     )
 )
 VERDICTS = _counter(
@@ -285,6 +319,12 @@ VERDICTS = _counter(
     "verifier verdict",
     "Verdicts given.",
     "sum by (verifier, verdict) (rate(sidecar_verdicts_total[5m]))",
+)
+VERIFIER_FAILURES = _counter(
+    "verifier_failures_total",
+    "verifier reason",
+    "Verdicts that were inconclusive because the verifier gave no usable answer, and why.",
+    "sum by (verifier, reason) (increase(sidecar_verifier_failures_total[1h]))",
 )
 VERIFIER_DURATION = _histogram(
     "verifier_duration_seconds",
@@ -320,6 +360,13 @@ COST = _counter(
     "sum by (agent) (increase(sidecar_cost_usd_total[1d]))",
     "usd",
 )
+EDGE_COST = _counter(
+    "edge_cost_usd_total",
+    "caller callee",
+    "Money spent on the answers of an edge, without what verifiers cost.",
+    "topk(10, sum by (caller, callee) (increase(sidecar_edge_cost_usd_total[1d])))",
+    "usd",
+)
 WASTED_COST = _counter(
     "wasted_cost_usd_total",
     "reason",
@@ -328,13 +375,30 @@ WASTED_COST = _counter(
     "usd",
 )
 BUDGET_LIMIT = _gauge(
-    "budget_limit_usd", "budget", "What a budget allows each of its purses.", "sidecar_budget_limit_usd", "usd"
+    "budget_limit_usd",
+    "budget",
+    "What a budget allows each of its purses.",
+    "sidecar_budget_limit_usd",
+    "one a budget",
+    "usd",
+)
+BUDGET = _metric(
+    Metric(
+        "sidecar_budget_info",
+        "info",
+        "The budgets that are configured; `handed-down` is the rest of a conversation's that came with a call.",
+        "",
+        ("budget", "scope"),
+        "sidecar_budget_used_ratio_max * on (job, instance, budget) group_left (scope) sidecar_budget_info",
+        bound="one a budget, and 1",
+    )
 )
 BUDGET_SPENT = _gauge(
     "budget_spent_usd",
     "budget",
     "What was spent of the fullest purse under a budget.",
     "sidecar_budget_spent_usd / sidecar_budget_limit_usd",
+    "one a budget",
     "usd",
 )
 BUDGET_EVENTS = _counter(
@@ -348,6 +412,7 @@ BUDGET_USED_MAX = _gauge(
     "budget",
     "Share used of the fullest purse under a budget.",
     "sidecar_budget_used_ratio_max > 0.8",
+    "one a budget",
     "ratio",
 )
 UNPRICED_CALLS = _counter(
@@ -379,12 +444,14 @@ TASKS = _gauge(
     "callee state",
     "Tasks seen within a week, by the state they were last seen in.",
     "max by (callee, state) (sidecar_tasks)",
+    "65 a callee",
 )
 STUCK_TASKS = _gauge(
     "stuck_tasks",
     "callee",
     "Open tasks without progress for longer than `tasks.stuck_after`.",
     "max by (callee) (sidecar_stuck_tasks) > 0",
+    "one a callee",
 )
 TASK_TRANSITIONS = _counter(
     "task_transitions_total",
@@ -417,7 +484,11 @@ STORE_ERRORS = _counter(
     "store_errors_total", "store operation", "Store verbs that failed.", "rate(sidecar_store_errors_total[5m])"
 )
 STORE_AWAY = _gauge(
-    "store_away", "store", "1 while the shared store does not answer.", "max by (store) (sidecar_store_away) > 0"
+    "store_away",
+    "store",
+    "1 while the shared store does not answer.",
+    "max by (store) (sidecar_store_away) > 0",
+    "1",
 )
 STORE_LOSSES = _counter(
     "store_losses_total",
@@ -425,5 +496,17 @@ STORE_LOSSES = _counter(
     "Times that the store had lost what it once acknowledged: all of it, or the last of it.",
     "increase(sidecar_store_losses_total[1h]) > 0",
 )
-BREAKER_OPEN = _gauge("breaker_open", "target", "1 while a circuit breaker is open.", "sidecar_breaker_open == 1")
-QUARANTINED = _gauge("quarantined", "kind", "Edges held back.", "sum(sidecar_quarantined)")
+BREAKER_OPEN = _gauge(
+    "breaker_open",
+    "target",
+    "1 while a circuit breaker is open.",
+    "sidecar_breaker_open == 1",
+    "one a verifier and callee",
+)
+QUARANTINED = _gauge(
+    "quarantined",
+    "kind",
+    "Edges held back.",
+    "sum(sidecar_quarantined)",
+    "1",
+)

@@ -235,6 +235,7 @@ class BudgetCheck:
         if self._counts(exchange, bill):
             self._reporter.cost_settled(exchange.callee, cost)
             self._witness.charged(exchange, cost)
+            self._reporter.edge_charged(exchange.caller, exchange.callee, cost.micro_usd)
 
     def _cost(self, exchange: Exchange, bill: Bill) -> Cost | None:
         reported = bill.meter.usage
