@@ -49,6 +49,9 @@ class Told:
     def cost_settled(self, agent: str, cost: Cost) -> None:
         self.costs.append((agent, cost.micro_usd, cost.source.value))
 
+    def edge_charged(self, caller: str, callee: str, micro_usd: int) -> None:
+        """Metrics alone go by it."""
+
     def money_wasted(self, reason: Waste, micro_usd: int) -> None:
         self.wasted.append((reason.value, micro_usd))
 
@@ -115,12 +118,18 @@ class Sidecar:
         return await self.engine.message(exchange, message(document or {}, Direction.REQUEST))
 
     async def answers(
-        self, exchange: Exchange, *documents: Any, trailers: Any = (), code: str = "OK", **there: Any
+        self,
+        exchange: Exchange,
+        *documents: Any,
+        trailers: Any = (),
+        code: str = "OK",
+        is_unseen: bool = False,
+        **there: Any,
     ) -> None:
         """The callee answers, and the exchange ends."""
         for number, document in enumerate(documents):
             await self.engine.message(exchange, message(document, Direction.RESPONSE, number))
-        await self.engine.answered(exchange, Answer(Status(code), (), tuple(trailers)), **there)
+        await self.engine.answered(exchange, Answer(Status(code), (), tuple(trailers), is_unseen), **there)
         await self.engine.end(exchange, Status(code))
 
     async def call(self, *documents: Any, metadata: Any = (), method: str = METHOD, **more: Any) -> Exchange:
