@@ -255,7 +255,8 @@ def report_load(seen: dict[str, Seen], rss_mib: Sequence[float], rate: float) ->
 # Killed.
 
 
-def killed(folder: Path, times: int, seconds: float, rate: float) -> list[str]:
+def killed(folder: Path, times: int, seconds: float, rate: float, lost_within_s: float = LOST_WITHIN_S) -> list[str]:
+    """What was not as it should be, in sentences."""
     path, faults, answered = folder / "killed.db", list[str](), 0
     callee = echo_process(folder)
     with running([callee]):
@@ -265,7 +266,7 @@ def killed(folder: Path, times: int, seconds: float, rate: float) -> list[str]:
             seen = Seen()
             killed_at_s = asyncio.run(killed_in_between(process, turn * 10**6, rate / MESSAGES_PER_CALL, seconds, seen))
             answered += len(seen.answered)
-            faults += judged(path, turn, seen, killed_at_s)
+            faults += judged(path, turn, seen, killed_at_s, lost_within_s)
             process.stop()
         process = sidecar(folder, "killed-last", callee.port, f'journal: "sqlite://{path}"')
         process.wait_until_it_listens()
@@ -292,7 +293,7 @@ async def killed_in_between(process: Process, first: int, calls_per_s: float, se
     return killed_at_s
 
 
-def judged(path: Path, turn: int, seen: Seen, killed_at_s: float) -> list[str]:
+def judged(path: Path, turn: int, seen: Seen, killed_at_s: float, lost_within_s: float) -> list[str]:
     reader = SqliteReader(path)
     found = reader.verify()
     held = {entry.record.about.trace_id for entry in reader.entries(Filter(kinds=frozenset({Kind.ENDED})))}
@@ -301,7 +302,7 @@ def judged(path: Path, turn: int, seen: Seen, killed_at_s: float) -> list[str]:
     oldest_s = killed_at_s - min(missing.values(), default=killed_at_s)
     print(f"  kill {turn + 1}: {len(seen.answered)} answered, {len(missing)} lost, of {oldest_s * 1000:.0f} ms at most")
     faults = broken(found)
-    if oldest_s > LOST_WITHIN_S:
+    if oldest_s > lost_within_s:
         faults.append(f"kill {turn + 1}: a call that was answered {oldest_s:.2f} s before is missing")
     if len(missing) > len(seen.answered) * 0.8:
         faults.append(f"kill {turn + 1}: nearly everything is missing")

@@ -112,7 +112,9 @@ class App:
         self._logs = LogReporter(clock=clock, exchanges=config.log.exchanges)
         guards = Guards()
         hybrid = HybridClock(clock)
-        self.journal = open_journal(config, clock=clock, hybrid=hybrid, redactor=redactor, metrics=self.metrics)
+        self.journal = open_journal(
+            config, environ, clock=clock, hybrid=hybrid, redactor=redactor, metrics=self.metrics
+        )
         self._mask = redactor.text
         modes = Modes(config.mode, {route.name: route.mode for route in config.routes})
         self.administration = Administration(config, environ, clock, redactor) if config.admin else None

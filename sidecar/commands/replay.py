@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +21,12 @@ from sidecar import config
 from sidecar.app import load_descriptors
 from sidecar.commands.journal import filter_of, opened
 from sidecar.config import Config
+from sidecar.engine.message import JSON
 from sidecar.errors import ConfigError, Mistake
+from sidecar.journaling import redactor_of
 from sidecar.replay import Answered, Change, RecordedExchange, Rehearsal, Rerun, recorded_exchanges, rehearse, rerun
 from sidecar.replay.recorded import Step
+from sidecar.spec_files import SpecSource
 from sidecar.telemetry.logs import printable
 from sidecar.units import BadValue, Transport, parse_address, parse_duration
 
@@ -71,7 +74,9 @@ def replay(
         show_rerun(tree, exchanges, steps, strays, as_json=as_json)
     if not conversation:
         raise ConfigError([Mistake("--against", "no --conversation", "one conversation, by its id")])
-    terms = Rehearsal(address_of(str(against), tree, even_if_configured=even_if_configured), seconds(deadline), limit)
+    terms = Rehearsal(
+        address_of(str(against), tree, even_if_configured=even_if_configured), seconds(deadline), limit, masker(tree)
+    )
     show_rehearsal(tree, exchanges, terms, as_json=as_json)
 
 
@@ -93,6 +98,19 @@ def show_rehearsal(tree: Config, exchanges: Sequence[RecordedExchange], terms: R
     else:
         click.echo("\n".join(rehearsal_lines(answered, len(exchanges))))
     sys.exit(0 if all(each.is_same for each in answered) else 1)
+
+
+def masker(tree: Config) -> Callable[[RecordedExchange, JSON], JSON]:
+    """What today's journal would make of a document."""
+    redactor = redactor_of(tree)
+    specs = SpecSource(tree.specs, verifiers=[verifier.name for verifier in tree.verifiers])
+
+    def mask(exchange: RecordedExchange, document: JSON) -> JSON:
+        about = exchange.about
+        spec = specs.match(about.caller, about.callee, about.method)
+        return redactor.document(document, spec.content.redact if spec is not None and spec.content is not None else ())
+
+    return mask
 
 
 def address_of(text: str, tree: Config, *, even_if_configured: bool) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, field_validator
 
 from sidecar.config.section import Section
-from sidecar.config.state_url import StateUrl, read_journal
+from sidecar.config.state_url import JOURNAL_FORMS, StateUrl, read_journal
 from sidecar.config.values import Flag, entries
 from sidecar.engine.redaction import DEFAULT_KEYS, DETECTORS
 from sidecar.engine.specs import BrokenPath, Path
@@ -19,6 +19,8 @@ Target = Annotated[StateUrl, BeforeValidator(read_journal)]
 
 def one_or_more(value: Any) -> Any:
     """One target need not stand in a list."""
+    if not isinstance(value, str | list):
+        raise BadValue(f"a URL or a list of them: {JOURNAL_FORMS}")
     return [value] if isinstance(value, str) else value
 
 

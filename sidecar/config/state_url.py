@@ -17,6 +17,7 @@ from sidecar.units import BadValue, text_of
 SQLITE_FORM = "sqlite:///absolute/path or sqlite:relative/path"
 JSONL_FORM = "jsonl:///absolute/path or jsonl:relative/path"
 REDIS_FORM = "redis://host:port/db or rediss://host:port/db"
+JOURNAL_FORMS = f"{SQLITE_FORM}, {JSONL_FORM}, otlp, {REDIS_FORM}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,7 @@ def read_spool(value: Any, info: ValidationInfo) -> StateUrl:
 def read_journal(value: Any, info: ValidationInfo) -> StateUrl:
     if value == "otlp":
         return StateUrl("otlp", "otlp")
-    allowed = f"{SQLITE_FORM}, {JSONL_FORM}, otlp, {REDIS_FORM}"
-    return read_state_url(value, info, ("sqlite", "jsonl", "redis", "rediss"), allowed)
+    return read_state_url(value, info, ("sqlite", "jsonl", "redis", "rediss"), JOURNAL_FORMS)
 
 
 def read_state_url(value: Any, info: ValidationInfo, schemes: Sequence[str], allowed: str) -> StateUrl:

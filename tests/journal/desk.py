@@ -17,6 +17,7 @@ from sidecar.telemetry.journal import (
     SinkSettings,
     SqliteReader,
     SqliteSink,
+    UnreadableJournal,
 )
 from sidecar.telemetry.journal.record import NO_EXCHANGE, About, Kind, Record
 from sidecar.telemetry.journal.sink import Sink
@@ -94,7 +95,11 @@ def entries(path: Path, wanted: Filter | None = None) -> list[Entry]:
 
 
 def kinds(path: Path) -> list[str]:
-    return [entry.record.kind.value for entry in entries(path)]
+    """None yet where the file is being begun just now."""
+    try:
+        return [entry.record.kind.value for entry in entries(path)]
+    except UnreadableJournal:
+        return []
 
 
 def record(number: int = 1, kind: Kind = Kind.ENDED, about: About = NO_EXCHANGE, **body: Any) -> Record:

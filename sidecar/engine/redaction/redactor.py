@@ -54,6 +54,8 @@ DEFAULT_KEYS: Final = (
 """Names of fields that hold credentials, whoever wrote the schema. Compared without case, `_`, `-`, `.` and spaces."""
 
 _FILLER: Final = re.compile(r"[\s_.-]")
+_MASKS: Final = re.compile(r"\[redacted[:a-z]*\]")
+"""What was masked before says what it was, and that is no name of a field."""
 _HEX_ID: Final = re.compile("(?=[0-9-]*[a-f])[0-9a-f-]{16,64}")
 """An id, such as a UUID (RFC 9562), holds no secret, although some of its digits may look like a card's number."""
 
@@ -106,7 +108,7 @@ class Redactor:
         return self._detected(text) if len(text) <= CHARS_MAX else UNREAD
 
     def _matches_key(self, key: str) -> bool:
-        plain = plain_key(key)
+        plain = plain_key(_MASKS.sub("", key))
         return any(glob_matches(wanted, plain) for wanted in self._keys)
 
     def _places(self, document: JSON, paths: Iterable[Path]) -> Places | None:

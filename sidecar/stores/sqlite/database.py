@@ -60,7 +60,7 @@ class Database:
 
     async def run(self, verb: Callable[[sqlite3.Cursor, int], Answer]) -> Answer:
         """One transaction: `verb` is given a cursor and the time (Unix ms). Raises StoreUnavailable."""
-        answer = await self._on_thread(self._transact, verb)
+        answer: Answer = await self._on_thread(self._transact, verb)
         if self.is_away:
             self._returned()
         return answer

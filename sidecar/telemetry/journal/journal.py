@@ -103,13 +103,14 @@ class Journal(Reporter):
         if not self.is_watched:
             return
         facts = message_facts(exchange, message)
+        payload: bytes | None = message.payload
         content, omitted = content_of(exchange, message, self._settings.content_bytes)
+        if not self._scribe.has_room_for_payload:
+            # Too much waits for the thread: nothing more is held, and it is digested at the cost of this call's time.
+            payload, facts["sha256"] = None, sha256(message.payload).hexdigest()
+            content, omitted = None, omitted or ("busy" if content is not None else "")
         if omitted:
             facts["omitted"] = omitted
-        payload: bytes | None = message.payload
-        if not self._scribe.has_room_for_payload:
-            # Too much waits to be digested by the thread: it is done here, at the cost of this call's time.
-            payload, facts["sha256"] = None, sha256(message.payload).hexdigest()
         self._tell(Kind.MESSAGE, exchange, facts, payload, content)
 
     def finding_made(self, exchange: Exchange, finding: Finding, action: Action) -> None:

@@ -12,7 +12,7 @@ from sidecar.engine.ports import Clock
 from sidecar.telemetry.journal.chain import START, linked
 from sidecar.telemetry.journal.files import created, inode_of, locked
 from sidecar.telemetry.journal.lines import GENERATIONS, generations, line_of, lines_in, parsed_line
-from sidecar.telemetry.journal.record import Kind, Record, UnreadableRecord, decoded, encoded, own_record
+from sidecar.telemetry.journal.record import Kind, Record, UnreadableRecord, decoded, encoded, own_record, stamp_of
 from sidecar.telemetry.journal.sink import Sink, SinkFailed
 
 TAIL_BYTES: Final = 32 << 20
@@ -32,6 +32,7 @@ class LinesSink(Sink):
         self._clock = clock
         self._file_bytes = max_size_bytes // (GENERATIONS + 1)
         self._heard = heard
+        self._begin = stamp_of(clock)
         self._file: IO[bytes] | None = None
         self._lock: IO[bytes] | None = None
         self._inode = 0
@@ -66,7 +67,7 @@ class LinesSink(Sink):
                 file.truncate(self.path.stat().st_size - torn_bytes)
             self._heard(self._hlc)
             body = {"was_closed": was_closed, "after": self._head.seq, "torn_bytes": torn_bytes}
-            self._append(file, [own_record(Kind.OPENED, self._clock, body)])
+            self._append(file, [own_record(Kind.OPENED, self._clock, body, hlc=self._begin)])
         return self._file
 
     def _find_head(self) -> tuple[int, bool]:

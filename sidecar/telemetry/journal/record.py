@@ -105,10 +105,17 @@ class UnreadableRecord(ValueError):
     """Bytes that are no record, or one of a version that is not known here."""
 
 
-def own_record(kind: Kind, clock: Clock, body: Mapping[str, JSON] | None = None) -> Record:
-    """What a journal says of itself. Its sink makes the stamp follow the one before."""
-    unix_ns = clock.unix_ns()
-    return Record(kind, first_stamp_of(unix_ns // 1_000_000), unix_ns, NO_EXCHANGE, "", body or {})
+def own_record(kind: Kind, clock: Clock, body: Mapping[str, JSON] | None = None, *, hlc: int = 0) -> Record:
+    """What a journal says of itself.
+
+    Its sink makes the stamp follow the one before: a time of its own would be later than that of records that wait.
+    """
+    return Record(kind, hlc, clock.unix_ns(), NO_EXCHANGE, "", body or {})
+
+
+def stamp_of(clock: Clock) -> int:
+    """The earliest stamp of this very millisecond."""
+    return first_stamp_of(clock.unix_ns() // 1_000_000)
 
 
 _KIND_NAMES: Final = {kind: kind.value.encode() for kind in Kind}

@@ -74,8 +74,20 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     """Beside a sidecar that writes, or without one. Raises sqlite3.Error, and FileNotFoundError where nothing is."""
     if not path.is_file():
         raise FileNotFoundError(path)
+    try:
+        return opened_to_read(path, "mode=ro")
+    except NotAJournal:
+        raise
+    except sqlite3.OperationalError:
+        if path.with_name(f"{path.name}-wal").exists():
+            raise
+        # On a medium that cannot be written SQLite has no place for its shared memory; nobody writes there either.
+        return opened_to_read(path, "immutable=1")
+
+
+def opened_to_read(path: Path, how: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro",
+        f"{path.absolute().as_uri()}?{how}",
         uri=True,
         isolation_level=None,
         timeout=BUSY_LIMIT_MS / 1000,

@@ -16,7 +16,7 @@ from sidecar.engine.hybrid_clock import first_stamp_of
 from sidecar.engine.ports import Clock
 from sidecar.telemetry.journal.chain import Link, linked
 from sidecar.telemetry.journal.files import created, inode_of, locked
-from sidecar.telemetry.journal.record import Kind, Record, encoded, own_record
+from sidecar.telemetry.journal.record import Kind, Record, encoded, own_record, stamp_of
 from sidecar.telemetry.journal.search import bounds, first_at
 from sidecar.telemetry.journal.sink import Sink, SinkFailed, SinkRefused
 from sidecar.telemetry.journal.sqlite_file import NotAJournal, columns_of, head_of, open_to_write, pragma
@@ -59,6 +59,8 @@ class SqliteSink(Sink):
         self._max_age_s = max_age_s
         self._max_size_bytes = max_size_bytes
         self._heard = heard
+        self._begin = stamp_of(clock)
+        """Before anything that is told to this process's journal."""
         self._connection: sqlite3.Connection | None = None
         self._lock: IO[bytes] | None = None
         self._inode = 0
@@ -113,7 +115,7 @@ class SqliteSink(Sink):
             body["missing"] = "what was seen and not yet written when the process before ended"
             line = "journal: %s was not closed: what was seen last and not yet written after record %d is missing"
             log.warning(line, self.path, before.seq)
-        head = self._append(connection, [own_record(Kind.OPENED, self._clock, body)])
+        head = self._append(connection, [own_record(Kind.OPENED, self._clock, body, hlc=self._begin)])
         log.info("journal opened", extra={"fields": {"path": str(self.path), "head": str(head)}})
 
     def _refresh(self) -> None:
