@@ -19,6 +19,7 @@ from sidecar.commands.spec import spec
 from sidecar.commands.verifier import verifier
 from sidecar.config import Config
 from sidecar.errors import EX_USAGE, ConfigError
+from sidecar.operator import COMMANDS
 from sidecar.prices import PriceSource
 from sidecar.spec_files import SpecSource
 from sidecar.telemetry.logs import setup_logging
@@ -44,9 +45,12 @@ class Group(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         try:
             super().main(*args, **{**kwargs, "standalone_mode": False})
-        except click.ClickException as error:
+        except click.UsageError as error:
             error.show()
             sys.exit(EX_USAGE)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
         except click.Abort:
             sys.exit(130)
         except ConfigError as error:
@@ -110,6 +114,8 @@ def demo(keep: bool) -> None:
     sys.exit(play(keep=keep))
 
 
+for operators in COMMANDS:
+    main.add_command(operators)
 main.add_command(prices)
 main.add_command(spec)
 main.add_command(verifier)
