@@ -19,7 +19,7 @@ from sidecar.commands.spec import spec
 from sidecar.commands.verifier import verifier
 from sidecar.config import Config
 from sidecar.errors import EX_USAGE, ConfigError
-from sidecar.operator import COMMANDS
+from sidecar.operator.commands import COMMANDS
 from sidecar.prices import PriceSource
 from sidecar.spec_files import SpecSource
 from sidecar.telemetry.logs import setup_logging

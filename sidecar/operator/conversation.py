@@ -154,7 +154,7 @@ def label(screen: Screen, entry: api.TimelineEntry) -> Text:
     edge = entry.edge
     text = Text.assemble(
         (cut(edge.caller, 24), "bold"),
-        screen.plain(" → "),
+        " → ",
         (cut(edge.callee, 24), "bold"),
         f" {cut(method(edge.method), 32)}  ",
         ending(entry),
@@ -168,7 +168,7 @@ def label(screen: Screen, entry: api.TimelineEntry) -> Text:
         text.append(plain(finding.message))
     if entry.findings_missing:
         text.append(f"\nand {entry.findings_missing} more findings", DIM)
-    return text
+    return screen.text(text)
 
 
 def ending(entry: api.TimelineEntry) -> tuple[str, str]:

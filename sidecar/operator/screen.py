@@ -57,8 +57,7 @@ class Screen:
 
     def say(self, text: Cell = "", style: str = "") -> None:
         """One line. Markup in it is text."""
-        line = text if isinstance(text, Text) else Text(self.plain(text), style)
-        self.console.print(line, soft_wrap=True)
+        self.console.print(self.text(Text(plain_lines(text), style) if isinstance(text, str) else text), soft_wrap=True)
 
     def show(self, what: RenderableType) -> None:
         self.console.print(what)
@@ -93,7 +92,7 @@ class Screen:
                 column.heading,
                 justify=column.justify,
                 no_wrap=not column.wraps,
-                overflow="fold" if column.wraps else "ellipsis",
+                overflow="fold" if column.wraps else "ellipsis" if self.is_unicode else "crop",
                 style=column.style or None,
             )
         for row in rows:
@@ -101,16 +100,24 @@ class Screen:
         return table
 
     def text(self, cell: Cell) -> Text:
-        return cell if isinstance(cell, Text) else Text(self.plain(cell))
-
-    def plain(self, text: str) -> str:
-        """Nothing that could steer the terminal, and only what its encoding can show. Our own line breaks stay."""
-        lines = "\n".join(plain(line) for line in text.split("\n"))
+        """Nothing that could steer the terminal, and only what its encoding can show."""
+        text = Text(plain_lines(cell)) if isinstance(cell, str) else cell
         if self.is_unicode:
-            return lines
-        for fancy, simple in (("→", "->"), ("…", "~"), ("µ", "u"), ("�", "?"), ("·", "-")):
-            lines = lines.replace(fancy, simple)
-        return lines
+            return text
+        parts = text.render(self.console, end="")
+        return Text.assemble(*((simple(part.text), part.style or "") for part in parts), overflow=text.overflow)
+
+
+def plain_lines(text: str) -> str:
+    """Our own line breaks stay."""
+    return "\n".join(plain(line) for line in text.split("\n"))
+
+
+SIMPLE = str.maketrans({"→": "->", "…": "~", "·": "-"})
+
+
+def simple(text: str) -> str:
+    return text.translate(SIMPLE).encode("ascii", "replace").decode("ascii")
 
 
 def coloured(text: str, style: str) -> Text:

@@ -20,7 +20,8 @@ ROLES = {api.ROLE_READ: "read", api.ROLE_OPERATE: "operate"}
 def status(line: Line, as_json: bool, shows_config: bool) -> None:
     """What runs here, and what needs somebody.
 
-    Also what an operator has changed of what the configuration says. Exit code 1 where something needs somebody or no calls are served.
+    Also what an operator has changed of what the configuration says. Exit code 1 where something needs somebody or no
+    calls are served.
     """
     if shows_config:
         click.echo(line.call(line.stub.GetConfig, api.GetConfigRequest()).json.decode("utf-8", "replace"))

@@ -72,20 +72,19 @@ def tail(
             if as_json:
                 say_json_line(event)
             else:
-                screen.say(words(screen, event))
+                screen.say(words(event))
             if limit is not None and seen >= limit:
                 return
     except KeyboardInterrupt:
         return
 
 
-def words(screen: Screen, event: api.TailEvent) -> Text:
+def words(event: api.TailEvent) -> Text:
     """`14:03:07.123  planner → writer SendMessage  ended OK in 12 ms`."""
     line = Text(f"{clock(event.at_unix_ms)}  ", DIM)
     if event.HasField("subject"):
         edge = event.subject.edge
-        arrow = screen.plain(" → ")
-        line.append(f"{cut(edge.caller, 24)}{arrow}{cut(edge.callee, 24)}", "bold")
+        line.append(f"{cut(edge.caller, 24)} → {cut(edge.callee, 24)}", "bold")
         line.append(f" {cut(method(edge.method), 32)}  ")
     line.append_text(what_of(event))
     if event.HasField("subject") and event.WhichOneof("what") in ("exchange_started", "change"):
@@ -137,7 +136,12 @@ def ended_of(ended: api.ExchangeEnded) -> Text:
         result = (f"{plain(ended.code)} from the record", WARN)
     else:
         result = (plain(ended.code), GOOD if ended.code == "OK" else BAD)
-    return Text.assemble("ends ", result, f" in {took(ended.duration_s)}", (f", {took(ended.overhead_s)} ours", DIM))
+    return Text.assemble(
+        "ends ",
+        result,
+        f" in {took(ended.duration_s)}",
+        (f", {took(ended.overhead_s)} ours" if ended.overhead_s else "", DIM),
+    )
 
 
 def change_of(change: api.AdminChange) -> Text:

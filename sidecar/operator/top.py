@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from sidecar.operator.line import Line, NotReached, on_a_line, seconds_of
-from sidecar.operator.screen import BAD, DIM, GOOD, WARN, Screen
+from sidecar.operator.screen import BAD, DIM, GOOD, WARN, Screen, plain_lines
 from sidecar.operator.traffic import EDGE_COLUMNS, edge_rows
 from sidecar.operator.words import age, count, plain, rate, usd
 from sidecar.v1 import admin_pb2 as api
@@ -69,7 +69,7 @@ def watch(
         try:
             shown = looked(screen, line, sort, agent, screen.console.height - FRAME_LINES)
         except NotReached as error:
-            shown = Text(screen.plain(error.message), BAD)
+            shown = Text(plain_lines(error.message), BAD)
         live.update(shown, refresh=True)
         until_s = time.monotonic() + interval_s
         while (left_s := until_s - time.monotonic()) > 0:
@@ -95,14 +95,14 @@ def page(
     hidden = len(edges) - len(shown)
     more = f"{hidden} more edges; " if hidden else ""
     foot = (
-        Text(screen.plain(f"{more}by {sort} · r e p c l: sort · q: quit"), DIM)
+        Text(f"{more}by {sort} · r e p c l: sort · q: quit", DIM)
         if rows is not None
         else Text(f"by {sort}, the last minute; cost, loops and total since the start", DIM)
     )
     body: RenderableType = Text("No edge was seen yet.", DIM)
     if shown:
         body = screen.tabled(EDGE_COLUMNS, edge_rows(shown))
-    return Group(head(status, edges), Text(), body, foot)
+    return Group(screen.text(head(status, edges)), Text(), body, screen.text(foot))
 
 
 def head(status: api.Status, edges: Sequence[api.EdgeSummary]) -> Text:

@@ -10,6 +10,7 @@ from rich.text import Text
 from sidecar.operator.line import Line, on_a_line, seconds_of
 from sidecar.operator.screen import (
     BAD,
+    DIM,
     JSON_OPTION,
     WARN,
     Cell,
@@ -84,11 +85,9 @@ def edges(line: Line, agent: str, as_json: bool) -> None:
 
 EDGE_COLUMNS = (
     wide("Edge"),
-    Column("Side"),
     number("Per s"),
     number("Errors"),
     number("Refused"),
-    number("p50"),
     number("p95"),
     number("Cost"),
     number("Loops"),
@@ -101,15 +100,13 @@ def edge_rows(found: Iterable[api.EdgeSummary]) -> Iterable[tuple[Cell, ...]]:
 
 
 def edge_row(summary: api.EdgeSummary) -> tuple[Cell, ...]:
-    """Rates, errors and latencies of the last minute; cost and loops since the start."""
+    """Rate, errors and latency of the last minute; cost, loops and total since the start."""
     recent, total = summary.recent, summary.total
     return (
         edge_name(summary),
-        "in" if summary.side == "inbound" else "out",
         rate(recent.rate_per_s),
         red_text(share(recent.errors, recent.exchanges), recent.errors),
         red(recent.refused),
-        took(recent.median_s),
         took(recent.p95_s),
         usd(total.cost_micro_usd),
         red(total.loops),
@@ -122,6 +119,8 @@ def edge_name(summary: api.EdgeSummary) -> Text:
     name = Text.assemble(
         (cut(edge.caller, 24), "bold"), " → ", (cut(edge.callee, 24), "bold"), f" {cut(method(edge.method), 32)}"
     )
+    if summary.side == "outbound":
+        name.append(" (out)", DIM)
     if summary.is_quarantined:
         name.append(" held back", BAD)
     return name
