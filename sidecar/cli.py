@@ -175,6 +175,8 @@ def say_what_runs(app: App) -> None:
         say("listening", f"{served.config.name} on {served.listener.address}")
     if app.metrics_address:
         say("serving", f"http://{app.metrics_address}/metrics")
+    if app.admin_address:
+        say("admin", app.admin_address)
     click.echo("ready")
 
 

@@ -98,7 +98,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Status(_message.Message):
-    __slots__ = ("version", "agent", "mode", "started_unix_ms", "uptime_s", "is_ready", "routes", "store", "open_exchanges", "oldest_exchange_s", "changed_modes", "put_specs", "changed_budgets", "quarantined", "problems", "you", "role", "inactive", "bounds")
+    __slots__ = ("version", "agent", "mode", "started_unix_ms", "uptime_s", "is_ready", "routes", "store", "open_exchanges", "oldest_exchange_s", "changed_modes", "put_specs", "changed_budgets", "quarantined", "problems", "you", "role", "bounds")
     class QuarantinedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -123,7 +123,6 @@ class Status(_message.Message):
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     YOU_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
-    INACTIVE_FIELD_NUMBER: _ClassVar[int]
     BOUNDS_FIELD_NUMBER: _ClassVar[int]
     version: str
     agent: str
@@ -142,9 +141,8 @@ class Status(_message.Message):
     problems: _containers.RepeatedScalarFieldContainer[str]
     you: str
     role: Role
-    inactive: _containers.RepeatedScalarFieldContainer[str]
     bounds: _containers.RepeatedCompositeFieldContainer[Bound]
-    def __init__(self, version: _Optional[str] = ..., agent: _Optional[str] = ..., mode: _Optional[str] = ..., started_unix_ms: _Optional[int] = ..., uptime_s: _Optional[float] = ..., is_ready: bool = ..., routes: _Optional[_Iterable[_Union[RouteStatus, _Mapping]]] = ..., store: _Optional[_Union[StoreStatus, _Mapping]] = ..., open_exchanges: _Optional[int] = ..., oldest_exchange_s: _Optional[float] = ..., changed_modes: _Optional[_Iterable[_Union[ModeLevel, _Mapping]]] = ..., put_specs: _Optional[_Iterable[str]] = ..., changed_budgets: _Optional[_Iterable[str]] = ..., quarantined: _Optional[_Mapping[str, int]] = ..., problems: _Optional[_Iterable[str]] = ..., you: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., inactive: _Optional[_Iterable[str]] = ..., bounds: _Optional[_Iterable[_Union[Bound, _Mapping]]] = ...) -> None: ...
+    def __init__(self, version: _Optional[str] = ..., agent: _Optional[str] = ..., mode: _Optional[str] = ..., started_unix_ms: _Optional[int] = ..., uptime_s: _Optional[float] = ..., is_ready: bool = ..., routes: _Optional[_Iterable[_Union[RouteStatus, _Mapping]]] = ..., store: _Optional[_Union[StoreStatus, _Mapping]] = ..., open_exchanges: _Optional[int] = ..., oldest_exchange_s: _Optional[float] = ..., changed_modes: _Optional[_Iterable[_Union[ModeLevel, _Mapping]]] = ..., put_specs: _Optional[_Iterable[str]] = ..., changed_budgets: _Optional[_Iterable[str]] = ..., quarantined: _Optional[_Mapping[str, int]] = ..., problems: _Optional[_Iterable[str]] = ..., you: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., bounds: _Optional[_Iterable[_Union[Bound, _Mapping]]] = ...) -> None: ...
 
 class RouteStatus(_message.Message):
     __slots__ = ("name", "listen", "upstream", "caller", "callee", "side", "mode")

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.engine.state import Board, Store
-from sidecar.engine.state.controls import CONTROLS_MAX, SPECS_MAX, Control, ControlsFull, Kind, Name, names_in, pair
+from sidecar.engine.state.controls import CONTROLS_MAX, SPECS_MAX, Control, Kind, Name, names_in, pair
+from sidecar.errors import StoreFull
 from sidecar.stores.redis import RedisLink, redis_store
 from sidecar.system import SystemClock
 from sidecar.testing import ManualClock
@@ -102,7 +103,7 @@ async def test_there_is_room_for_so_many_of_a_kind(place: Place, kind: Kind):
     """One more is refused, in place of another it is not, and what ends makes room."""
     for number in range(kind.most):
         await place.store.controls.put(control(Name(kind, f"{number}")), 100 if number == 0 else None)
-    with pytest.raises(ControlsFull):
+    with pytest.raises(StoreFull):
         await place.store.controls.put(control(Name(kind, "one more")))
     await place.store.controls.put(control(Name(kind, "7"), because="again"))
     await place.store.controls.put(control(Name(Kind.AGENT, "of another kind")))
@@ -219,7 +220,7 @@ async def test_a_board_has_room_for_so_many(store: Store):
     board = Board(store.controls, SystemClock(), store.kind)
     for number in range(SPECS_MAX):
         board.put(control(Name(Kind.SPEC, f"{number}")))
-    with pytest.raises(ControlsFull):
+    with pytest.raises(StoreFull):
         board.put(control(Name(Kind.SPEC, "one more")))
 
 

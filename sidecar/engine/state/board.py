@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from sidecar.engine.ports import Clock
-from sidecar.engine.state.controls import QUARANTINES, Control, Controls, ControlsFull, Kind, Name, State
-from sidecar.errors import StoreUnavailable
+from sidecar.engine.state.controls import QUARANTINES, Control, Controls, Kind, Name, State, full
+from sidecar.errors import StoreFull, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -115,13 +115,13 @@ class Board:
     def put(self, control: Control, for_s: float | None = None) -> Standing:
         """In force here from now on; the store is told beside. Gives what holds.
 
-        An automatic control leaves one alone that a person made. Raises ControlsFull.
+        An automatic control leaves one alone that a person made. Raises StoreFull.
         """
         held = self.at(control.name)
         if held is not None and control.is_automatic and not held.control.is_automatic:
             return held
         if held is None and len(self.of(control.name.kind)) >= control.name.kind.most:
-            raise ControlsFull(control.name.kind)
+            raise StoreFull(full(control.name.kind))
         ends_ns = None if for_s is None else self._clock.monotonic_ns() + int(for_s * 1e9)
         standing = Standing(control, ends_ns, is_local=True)
         self._make(control.name, standing)
@@ -137,14 +137,14 @@ class Board:
     async def told(self, name: Name, limit_s: float = 2.0) -> Reach:
         """Wait until the store was told of the last change of this name. How far that change reaches now.
 
-        Raises ControlsFull where the store had no room: then it holds no longer here either.
+        Raises StoreFull where the store had no room: then it holds no longer here either.
         """
         change = self._changes.get(name)
         if change is not None:
             with suppress(TimeoutError):
                 await asyncio.wait_for(change.heard.wait(), limit_s)
             if change.is_refused:
-                raise ControlsFull(name.kind)
+                raise StoreFull(full(name.kind))
             if change.told is None:
                 return "process until the store returns" if self.outlives_process else "process"
         return self.reach
@@ -229,7 +229,7 @@ class Board:
                 try:
                     change.told = await self._told(name, change)
                     self._mark(name, change)
-                except ControlsFull:
+                except StoreFull:
                     log.error("the store has no room for another control of kind %s", name.kind)
                     change.is_refused = True
                     if self._changes.get(name) is change:

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
 
-from sidecar.errors import SidecarError
-
 
 class Kind(StrEnum):
     """What a control is about, and how its key names that."""
@@ -44,6 +42,11 @@ class Kind(StrEnum):
     def most(self) -> int:
         """How many there may be at once."""
         return SPECS_MAX if self is Kind.SPEC else CONTROLS_MAX
+
+
+def full(kind: Kind) -> str:
+    """What StoreFull says."""
+    return f"there are {kind.most} of kind {kind} already"
 
 
 QUARANTINES: Final = (Kind.AGENT, Kind.EDGE, Kind.CONVERSATION, Kind.TASK)
@@ -96,21 +99,13 @@ class State:
     """The store's own time."""
 
 
-class ControlsFull(SidecarError):
-    """There is no room for another control of this kind."""
-
-    def __init__(self, kind: Kind) -> None:
-        self.kind = kind
-        super().__init__(f"there are {kind.most} of kind {kind} already")
-
-
 class Controls(Protocol):
     """The controls of all that share a store. Every verb is one step."""
 
     async def put(self, control: Control, for_s: float | None = None) -> int:
         """Make it hold, in the place of the one with its name, for so many seconds or until it is removed.
 
-        Gives the revision from which on it holds. Raises ControlsFull.
+        Gives the revision from which on it holds. Raises StoreFull.
         """
 
     async def remove(self, name: Name) -> int:
@@ -149,6 +144,7 @@ def read(kind: str, key: str, text: str, until_ms: int) -> Control | None:
     """What `written` wrote; None where a later version wrote something else."""
     try:
         fields: list[Any] = json.loads(text)
-        return Control(Name(Kind(kind), key), *fields, until_ms=until_ms)
+        who, because, at_ms, value, is_automatic, spares_open = fields
+        return Control(Name(Kind(kind), key), who, because, at_ms, value, is_automatic, spares_open, until_ms)
     except (ValueError, TypeError):
         return None

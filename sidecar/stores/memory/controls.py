@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from sidecar.engine.ports import Clock
-from sidecar.engine.state.controls import Control, ControlsFull, Kind, Name, State
+from sidecar.engine.state.controls import Control, Kind, Name, State, full
+from sidecar.errors import StoreFull
 
 
 class MemoryControls:
@@ -24,7 +25,7 @@ class MemoryControls:
         self._forget_ended()
         held = self._controls.get(control.name)
         if held is None and self._count(control.name.kind) >= control.name.kind.most:
-            raise ControlsFull(control.name.kind)
+            raise StoreFull(full(control.name.kind))
         if held is None or held.is_automatic or not control.is_automatic:
             until_ms = 0 if for_s is None else self._now_ms() + int(for_s * 1000)
             self._controls[control.name] = replace(control, until_ms=until_ms)

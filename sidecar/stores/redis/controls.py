@@ -15,7 +15,8 @@ from typing import Any, Final
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from sidecar.engine.state.controls import Control, ControlsFull, Name, State, read, written
+from sidecar.engine.state.controls import Control, Name, State, full, read, written
+from sidecar.errors import StoreFull
 from sidecar.stores.redis.link import RedisLink
 from sidecar.stores.redis.script import Script
 
@@ -124,7 +125,7 @@ class RedisControls:
         kind = control.name.kind
         is_kept, revision = await self._link.run(PUT, KEYS, (json.dumps(shape_of(control, for_s)), kind.most))
         if not is_kept:
-            raise ControlsFull(kind)
+            raise StoreFull(full(kind))
         return int(revision)
 
     async def remove(self, name: Name) -> int:
@@ -170,7 +171,7 @@ class RedisControls:
         heard, self._heard = self._heard, None
         if heard is not None:
             with suppress(TimeoutError, RedisError, OSError):
-                await heard.aclose()
+                await heard.aclose()  # type: ignore[no-untyped-call]  # redis-py types its client, and not this
 
 
 def shape_of(control: Control, for_s: float | None) -> list[Any]:

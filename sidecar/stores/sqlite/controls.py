@@ -7,7 +7,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from sidecar.engine.state.controls import Control, ControlsFull, Kind, Name, State, read, written
+from sidecar.engine.state.controls import Control, Kind, Name, State, full, read, written
+from sidecar.errors import StoreFull
 from sidecar.stores.sqlite.database import Database
 
 LOOK_S: Final = 0.04
@@ -81,7 +82,7 @@ def put(cursor: sqlite3.Cursor, control: Control, for_s: float | None, now_ms: i
     cursor.execute("DELETE FROM controls WHERE until_ms > 0 AND until_ms <= ?", (now_ms,))
     held = cursor.execute("SELECT is_automatic FROM controls WHERE kind = ? AND key = ?", (kind, key)).fetchone()
     if held is None and count_of(cursor, kind) >= kind.most:
-        raise ControlsFull(kind)
+        raise StoreFull(full(kind))
     if held is None or held[0] or not control.is_automatic:
         until_ms = 0 if for_s is None else now_ms + int(for_s * 1000)
         cursor.execute(KEEP, (kind, key, until_ms, control.is_automatic, written(control)))
