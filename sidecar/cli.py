@@ -44,7 +44,7 @@ class Group(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         try:
-            super().main(*args, **{**kwargs, "standalone_mode": False})
+            code = super().main(*args, **{**kwargs, "standalone_mode": False})
         except click.UsageError as error:
             error.show()
             sys.exit(EX_USAGE)
@@ -55,7 +55,7 @@ class Group(click.Group):
             sys.exit(130)
         except ConfigError as error:
             refuse(error)
-        sys.exit(0)
+        sys.exit(code if isinstance(code, int) else 0)  # what a command gave to `Context.exit`
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,7 +11,7 @@ from sidecar.operator.hold import quarantine, release
 from sidecar.operator.loops import loops
 from sidecar.operator.modes import modes
 from sidecar.operator.specs import specs
-from sidecar.operator.status import status
+from sidecar.operator.status import config, status
 from sidecar.operator.tail import tail
 from sidecar.operator.tasks import tasks
 from sidecar.operator.top import top
@@ -20,6 +20,7 @@ from sidecar.operator.verifiers import verifiers
 
 COMMANDS: tuple[click.Command, ...] = (
     status,
+    config,
     top,
     tail,
     agents,

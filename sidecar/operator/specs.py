@@ -96,12 +96,12 @@ def match(line: Line, caller: str, callee: str, method: str, as_json: bool) -> N
 
 
 @specs.command()
-@click.argument("file", type=FILE)
+@click.argument("path", metavar="FILE", type=FILE)
 @JSON_OPTION
 @on_a_line
-def validate(line: Line, file: Path, as_json: bool) -> None:
+def validate(line: Line, path: Path, as_json: bool) -> None:
     """Whether the spec in FILE could be put, and every mistake if not. Exit code 1 where it could not."""
-    answer = line.call(line.stub.ValidateSpec, api.ValidateSpecRequest(text=read(file)))
+    answer = line.call(line.stub.ValidateSpec, api.ValidateSpecRequest(text=read(path)))
     if as_json:
         say_json(answer)
     elif answer.mistakes:
@@ -112,13 +112,13 @@ def validate(line: Line, file: Path, as_json: bool) -> None:
 
 
 @specs.command()
-@click.argument("file", type=FILE)
+@click.argument("path", metavar="FILE", type=FILE)
 @BECAUSE_OPTION
 @JSON_OPTION
 @on_a_line
-def put(line: Line, file: Path, because: str, as_json: bool) -> None:
+def put(line: Line, path: Path, because: str, as_json: bool) -> None:
     """Put the spec in FILE in force, whole or not at all. One of the same name is replaced until it is deleted."""
-    answer = line.call(line.stub.PutSpec, api.PutSpecRequest(text=read(file), because=because))
+    answer = line.call(line.stub.PutSpec, api.PutSpecRequest(text=read(path), because=because))
     if as_json:
         say_json(answer)
         return
@@ -158,8 +158,8 @@ def say_mistakes(screen: Screen, mistakes: Any) -> None:
         screen.say(f"  {mistake.where}\n    found    {mistake.found}\n    allowed  {mistake.allowed}")
 
 
-def read(file: Path) -> str:
+def read(path: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"{file}: found {error}; allowed: a spec in UTF-8") from error
+        raise click.UsageError(f"{path}: found {error}; allowed: a spec in UTF-8") from error

@@ -15,17 +15,13 @@ ROLES = {api.ROLE_READ: "read", api.ROLE_OPERATE: "operate"}
 
 @click.command()
 @JSON_OPTION
-@click.option("--config", "shows_config", is_flag=True, help="The configuration in effect, secrets masked, as JSON.")
 @on_a_line
-def status(line: Line, as_json: bool, shows_config: bool) -> None:
+def status(line: Line, as_json: bool) -> None:
     """What runs here, and what needs somebody.
 
     Also what an operator has changed of what the configuration says. Exit code 1 where something needs somebody or no
     calls are served.
     """
-    if shows_config:
-        click.echo(line.call(line.stub.GetConfig, api.GetConfigRequest()).json.decode("utf-8", "replace"))
-        return
     found = line.call(line.stub.GetStatus, api.GetStatusRequest())
     if as_json:
         say_json(found)
@@ -33,6 +29,13 @@ def status(line: Line, as_json: bool, shows_config: bool) -> None:
         show(Screen(), found)
     if found.problems or not found.is_ready:
         click.get_current_context().exit(1)
+
+
+@click.command()
+@on_a_line
+def config(line: Line) -> None:
+    """The configuration in effect, as JSON, secrets masked."""
+    click.echo(line.call(line.stub.GetConfig, api.GetConfigRequest()).json.decode("utf-8", "replace"))
 
 
 def show(screen: Screen, found: api.Status) -> None:
@@ -86,8 +89,6 @@ def changed_facts(found: api.Status) -> list[tuple[str, Text]]:
         facts.append(("put specs", coloured(", ".join(found.put_specs), WARN)))
     if found.changed_budgets:
         facts.append(("new limits", coloured(", ".join(found.changed_budgets), WARN)))
-    if found.inactive:
-        facts.append(("inactive", coloured(", ".join(found.inactive), DIM)))
     return facts
 
 
