@@ -17,6 +17,7 @@ from sidecar.operator.screen import (
     SEVERITIES,
     WARN,
     Cell,
+    Column,
     Screen,
     coloured,
     joined,
@@ -41,16 +42,8 @@ def conversations(line: Line, agent: str, findings: bool, as_json: bool) -> None
     if as_json:
         say_json(answer)
         return
-    columns = (
-        wide("Conversation"),
-        wide("Agents"),
-        number("Calls"),
-        number("Refused"),
-        number("Findings"),
-        number("Loops"),
-        number("Cost"),
-        number("Seen"),
-    )
+    counts = [number(heading) for heading in ("Calls", "Refused", "Findings", "Cost", "Seen")]
+    columns = [Column("Conversation"), wide("Agents"), *counts]
     Screen().table(columns, (summary_row(each) for each in answer.conversations), "No conversation was seen yet.")
 
 
@@ -63,7 +56,6 @@ def summary_row(summary: api.ConversationSummary) -> tuple[Cell, ...]:
         count(total.exchanges),
         red(total.refused),
         count(total.findings),
-        red(total.loops),
         usd(total.cost_micro_usd),
         ago(summary.last_seen_unix_ms),
     )

@@ -17,7 +17,6 @@ from sidecar.operator.screen import (
     joined,
     number,
     say_json,
-    wide,
 )
 from sidecar.operator.words import age, cut, plain
 from sidecar.v1 import admin_pb2 as api
@@ -46,7 +45,7 @@ def tasks(line: Line, callee: str, stuck: bool, as_json: bool) -> None:
 
 
 def show(screen: Screen, answer: api.ListTasksResponse, stuck_only: bool) -> None:
-    columns = (wide("Task"), Column("Callee"), Column("State"), number("For"), number("Idle"), wide("Conversation"))
+    columns = (Column("Task"), Column("Callee"), Column("State"), number("For"), number("Idle"))
     empty = "No task is stuck." if stuck_only else "No task was seen."
     screen.table(columns, (row(task) for task in answer.tasks), empty)
     for census in answer.census:
@@ -59,7 +58,7 @@ def row(task: api.Task) -> tuple[Cell, ...]:
     marks = (" stuck" * task.is_stuck) + (" held back" * task.is_quarantined)
     name = Text.assemble(plain(task.task), (marks, BAD))
     state = coloured(word(task.state), DIM if task.is_terminal else "")
-    return name, cut(task.callee, 20), state, age(task.for_s), age(task.idle_s), task.conversation
+    return name, cut(task.callee, 20), state, age(task.for_s), age(task.idle_s)
 
 
 def word(state: str) -> str:

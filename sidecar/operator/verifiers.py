@@ -17,7 +17,6 @@ from sidecar.operator.screen import (
     joined,
     number,
     say_json,
-    wide,
 )
 from sidecar.operator.status import mode_text
 from sidecar.operator.words import ago, count, plain, took
@@ -34,18 +33,8 @@ def verifiers(line: Line, as_json: bool) -> None:
         say_json(answer)
         return
     screen = Screen()
-    columns = (
-        wide("Verifier"),
-        Column("Mode"),
-        Column("Fail"),
-        number("Asked"),
-        number("Pass"),
-        number("Fail"),
-        number("Doubt"),
-        number("Dissent"),
-        number("Mean"),
-        number("Seen"),
-    )
+    counts = [number(heading) for heading in ("Asked", "Pass", "Fail", "Doubt", "Dissent", "Mean", "Seen")]
+    columns = [Column("Verifier"), Column("Mode"), *counts]
     screen.table(columns, (row(verifier) for verifier in answer.verifiers), "No verifier is configured.")
     for verifier in answer.verifiers:
         failures = ", ".join(f"{each} {why}" for why, each in sorted(verifier.scorecard.failures.items()) if each)
@@ -59,7 +48,6 @@ def row(verifier: api.VerifierStatus) -> tuple[Cell, ...]:
     return (
         name,
         mode_text(verifier.mode),
-        verifier.fail,
         count(card.asked),
         count(card.passed),
         coloured(count(card.failed), BAD if card.failed else ""),
