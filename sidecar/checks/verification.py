@@ -140,7 +140,7 @@ class VerificationCheck:
 
     def _holds(self, case: Case) -> bool:
         """Whether the message waits. Nothing waits for a verdict that could not refuse it anyway."""
-        mode = weakest(case.exchange.route.mode, below(case.spec.mode, case.terms.mode))
+        mode = weakest(case.exchange.mode_for(self.name), below(case.spec.mode, case.terms.mode))
         return case.terms.when == "inline" and mode is Mode.ENFORCE and self._panel.may_refuse(case.terms)
 
     def _ask_later(self, case: Case) -> None:
@@ -158,6 +158,8 @@ class VerificationCheck:
 
     def _hold_back(self, case: Case, verdict: PanelVerdict) -> None:
         exchange, because = case.exchange, reason_to_hold_back(case, verdict)
+        if self.name in exchange.observed_checks:
+            return
         if because and self._quarantine is not None:
             self._quarantine.quarantine(exchange.caller, exchange.callee, exchange.method, because)
 

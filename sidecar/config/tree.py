@@ -132,13 +132,6 @@ class Config(Section):
                     yield (name, "listen"), f"{section.listen}, the address of {other}", "an address of its own"
             taken[f"{name}.listen"] = section.listen
 
-    @property
-    def inactive(self) -> tuple[str, ...]:
-        """Sections that the operator wrote and that this version validates but does not serve."""
-        sections = ("admin",)
-        said = [name for name in sections if name in self.model_fields_set and getattr(self, name)]
-        return tuple(said)
-
     def mode_of(self, route: Route) -> Mode:
         """What holds on a route: the weaker of the root's mode and the route's own."""
         return weakest(self.mode, route.mode)

@@ -133,6 +133,44 @@ class Witness(Protocol):
         """It is known what an exchange cost. Of two sidecars on one exchange, one is told."""
 
 
+class Witnesses(Witness):
+    """Several, each of which hears of everything."""
+
+    def __init__(self, *witnesses: Witness) -> None:
+        self._witnesses = witnesses
+
+    def judged(self, exchange: Exchange, verdict: PanelVerdict, *, is_late: bool) -> None:
+        for each in self._witnesses:
+            each.judged(exchange, verdict, is_late=is_late)
+
+    def charged(self, exchange: Exchange, cost: Cost) -> None:
+        for each in self._witnesses:
+            each.charged(exchange, cost)
+
+
+class PanelReporters(PanelReporter):
+    """Several, each of which hears of everything."""
+
+    def __init__(self, *reporters: PanelReporter) -> None:
+        self._reporters = reporters
+
+    def opinion_given(self, opinion: Opinion) -> None:
+        for each in self._reporters:
+            each.opinion_given(opinion)
+
+    def dissented(self, opinion: Opinion) -> None:
+        for each in self._reporters:
+            each.dissented(opinion)
+
+    def breaker_changed(self, verifier: str, is_open: bool) -> None:
+        for each in self._reporters:
+            each.breaker_changed(verifier, is_open)
+
+    def engines_compared(self, spec: str, is_disagreement: bool) -> None:
+        for each in self._reporters:
+            each.engines_compared(spec, is_disagreement)
+
+
 class NoWitness(Witness):
     """Watches nothing."""
 

@@ -179,7 +179,7 @@ LABELS = {
     "target": "agent:NAME or verifier:NAME, what is left alone while it is open",
     "origin": "below (same key), above (new key, same arguments), grpc (a client that says so) or unknown",
     "near_deadline": "true or false",
-    "what": "what changed: listen_tls, upstream_tls, verifier_tls, lineage_keys or metrics",
+    "what": "what changed: listen_tls, upstream_tls, verifier_tls, lineage_keys, metrics or admin",
     "sink": "where the journal's records go: sqlite, jsonl, otlp, redis; intake where none was offered it",
 }
 
@@ -506,7 +506,7 @@ BREAKER_OPEN = _gauge(
 QUARANTINED = _gauge(
     "quarantined",
     "kind",
-    "Edges held back.",
+    "What is held back: agents, edges, conversations and tasks.",
     "sum(sidecar_quarantined)",
-    "1",
+    "4",
 )

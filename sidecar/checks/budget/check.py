@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from sidecar.checks.budget.bill import Bill
-from sidecar.checks.budget.budgets import Budget, Scope, handed_down
+from sidecar.checks.budget.budgets import CHECK, Budget, Scope, handed_down
 from sidecar.checks.budget.reads import CountedTasks, is_read
-from sidecar.checks.budget.sentences import CHECK, exhausted, near_limit
+from sidecar.checks.budget.sentences import exhausted, near_limit
 from sidecar.checks.budget.till import Receipt, Till
 from sidecar.checks.budget.waste import waste_of
 from sidecar.engine.costs import Cost, MoneyReporter, Prices
