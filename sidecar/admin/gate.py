@@ -32,6 +32,10 @@ IdentityOf = Callable[[Mapping[str, Any]], "str | None"]
 """The name in a client certificate that was verified, from what grpc says of a connection."""
 
 
+class CallerLeft(Exception):
+    """There is nobody any more to be told anything."""
+
+
 @dataclass(frozen=True, slots=True)
 class GateLimits:
     """What bounds every call."""
@@ -202,6 +206,8 @@ class Gate(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
                     return
                 request = await self._request(method, context)
                 await self._answer(method, Asked(request, caller), context)
+        except CallerLeft:
+            return
         except Exception as error:
             problem = problem_of(error, method)
             if method.is_change:
@@ -284,6 +290,8 @@ class Gate(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
             await asyncio.wait_for(context.write(answer.SerializeToString()), self._limits.write_s)
         except TimeoutError:
             raise Problem(Why.TOO_SLOW, f"nothing was read for {self._limits.write_s:g} s") from None
+        except Exception as error:
+            raise CallerLeft from error  # grpc has nobody to send it to
 
 
 def problem_of(error: Exception, method: Method) -> Problem:
