@@ -112,6 +112,7 @@ class App:
             specs=self._specs,
             checks=[*self.line_up.checks, *checks],
             guards=guards,
+            is_worth_asking_ahead=self.line_up.store.is_worth_asking_ahead,
             reporters=[self.metrics, self._spans, self._logs, *reporters],
         )
         self._metrics_server: MetricsServer | None = None

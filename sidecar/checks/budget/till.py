@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from sidecar.engine.ahead import Key
 from sidecar.engine.exchange import Exchange
 from sidecar.engine.state.ledger import Balance, Draw, Hold, Ledger, Reservation
 from sidecar.engine.state.reach import is_consistent
@@ -55,6 +57,24 @@ class Till:
             task.add_done_callback(self._background.discard)
             raise
 
+    def reserve_ahead(self, exchange: Exchange, amount_micro_usd: int, holds: Sequence[Hold]) -> None:
+        """Ask now what `reserve` will ask, without a share."""
+        if exchange.ahead is None:
+            return
+        charge_id = exchange.lineage.exchange_id
+        verb = partial(self._shared.reserve, charge_id, amount_micro_usd, holds, share_percent=0)
+        exchange.ahead.ask(key_of(charge_id, amount_micro_usd, holds, 0), verb, partial(self._withdraw, charge_id))
+
+    async def _withdraw(self, charge_id: str, reservation: Reservation | None) -> None:
+        """Nobody came for it. What another sidecar of this exchange holds is its own."""
+        if reservation is not None and (not reservation.is_new or reservation.refused_by is not None):
+            return
+        try:
+            await self._shared.withdraw(charge_id)
+        except StoreUnavailable:
+            if self._spool is not None:
+                await self._spool.charge_later(charge_id, (), 0)
+
     async def _give_back(self, charge_id: str) -> None:
         """Whether the reservation was made or still will be: a charge that is known to be done holds nothing."""
         is_owed = False
@@ -69,8 +89,12 @@ class Till:
         self, exchange: Exchange, amount_micro_usd: int, holds: Sequence[Hold], share_percent: int
     ) -> Receipt:
         charge_id = exchange.lineage.exchange_id
+        verb = partial(self._shared.reserve, charge_id, amount_micro_usd, holds, share_percent=share_percent)
         try:
-            answer = await self._shared.reserve(charge_id, amount_micro_usd, holds, share_percent=share_percent)
+            if exchange.ahead is None:
+                answer = await verb()
+            else:
+                answer = await exchange.ahead.fetch(key_of(charge_id, amount_micro_usd, holds, share_percent), verb)
         except StoreUnavailable as away:
             if self._spool is not None and is_consistent(exchange) and away.may_have_happened:
                 # The hold may stand although the call will not go out: what nobody gave back would be spent in the end.
@@ -116,3 +140,7 @@ class Till:
         except StoreUnavailable:
             # Nobody knows: all of it may be.
             return hold.limit_micro_usd
+
+
+def key_of(charge_id: str, amount_micro_usd: int, holds: Sequence[Hold], share_percent: int) -> Key:
+    return "reserve", charge_id, amount_micro_usd, tuple(holds), share_percent

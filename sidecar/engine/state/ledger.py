@@ -125,6 +125,12 @@ class Ledger(Protocol):
     async def void(self, charge_id: str) -> None:
         """Give a hold back: the call never went out."""
 
+    async def withdraw(self, charge_id: str) -> bool:
+        """Undo a reserve as if it had never been asked: what it held is free, and its id is unknown.
+
+        Whether it was held; a charge that is not held any more is left alone.
+        """
+
     async def charge(self, charge_id: str, draws: Sequence[Draw], amount_micro_usd: int) -> bool:
         """Money that nobody reserved here. Whether it was counted now.
 

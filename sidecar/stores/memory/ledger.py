@@ -109,6 +109,15 @@ class MemoryLedger:
         now_ms = self._tidy()
         self._finish(charge_id, 0, now_ms)
 
+    async def withdraw(self, charge_id: str) -> bool:
+        self._tidy()
+        charge = self._held.pop(charge_id, None)
+        if charge is None:
+            return False
+        for account in self._drawn_on(charge):
+            account.held -= charge.amount
+        return True
+
     async def charge(self, charge_id: str, draws: Sequence[Draw], amount_micro_usd: int) -> bool:
         now_ms = self._tidy()
         if self._known(charge_id) is not None:

@@ -49,4 +49,5 @@ def redis_store(link: RedisLink) -> Store:
         start=link.start,
         close=link.close,
         on_return=link.on_return.append,
+        is_worth_asking_ahead=lambda: not link.is_away,
     )

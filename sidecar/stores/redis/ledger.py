@@ -186,6 +186,20 @@ SETTLE: Final = Script(
     """,
 )
 
+WITHDRAW: Final = Script(
+    "withdraw_charge",
+    NOUNS
+    + """
+    tidy()
+    local charge = charge_at(given.id)
+    if not charge or charge[1] ~= 'held' then return 0 end
+    for _, draw in ipairs(charge[3]) do add(draw, 0, -charge[2]) end
+    redis.call('ZREM', leases, given.id)
+    redis.call('HDEL', charges, given.id)
+    return 1
+    """,
+)
+
 CHARGE: Final = Script(
     "charge",
     NOUNS
@@ -265,6 +279,9 @@ class RedisLedger:
 
     async def void(self, charge_id: str) -> None:
         await self.settle(charge_id, 0)
+
+    async def withdraw(self, charge_id: str) -> bool:
+        return bool(await self._run(WITHDRAW, {"id": charge_id}))
 
     async def charge(self, charge_id: str, draws: Sequence[Draw], amount_micro_usd: int) -> bool:
         self._learn(draw.purse for draw in draws)

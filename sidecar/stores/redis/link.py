@@ -118,7 +118,13 @@ class RedisLink:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append(Asked(script, (*keys, self.skew_ms, *arguments), len(keys), answer))
         self._take_turn()
-        return await answer
+        try:
+            return await answer
+        except GeneratorExit:
+            # Asked ahead, and nobody came to fetch it: neither the answer nor a failure is news to anybody.
+            if not answer.cancel() and not answer.cancelled():
+                answer.exception()
+            raise
 
     async def close(self) -> None:
         self._is_closed = True

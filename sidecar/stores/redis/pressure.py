@@ -31,6 +31,18 @@ TAKE: Final = Script(
     """,
 )
 
+PUT_BACK: Final = Script(
+    "put_back",
+    """
+    if redis.call('DEL', KEYS[2]) == 0 then return 0 end
+    local arrival = redis.call('GET', KEYS[1])
+    if arrival then
+        redis.call('SET', KEYS[1], string.format('%.6f', tonumber(arrival) - tonumber(ARGV[1])), 'KEEPTTL')
+    end
+    return 1
+    """,
+)
+
 ENTER: Final = Script(
     "enter",
     """
@@ -66,6 +78,14 @@ SPEND_RETRY: Final = Script(
     redis.call('ZADD', KEYS[2], now, ARGV[1])
     redis.call('PEXPIRE', KEYS[2], ARGV[6])
     return 1
+    """,
+)
+
+FORGET_CALL: Final = Script(
+    "forget_call",
+    """
+    for _, key in ipairs(KEYS) do redis.call('ZREM', key, ARGV[1]) end
+    return 0
     """,
 )
 
@@ -114,6 +134,10 @@ class RedisPressure:
         arguments = (repr(tokens * rate.interval_ms), repr(rate.tolerance_ms), BUCKET_KEEP_S, TAKEN_KEEP_S)
         return int(await self._link.run(TAKE, [key, f"{key}:{exchange_id}"], arguments)) / 1000
 
+    async def put_back(self, bucket: str, rate: Rate, exchange_id: str, tokens: int = 1) -> None:
+        key = f"sidecar:{{rate:{bucket}}}"
+        await self._link.run(PUT_BACK, [key, f"{key}:{exchange_id}"], (repr(tokens * rate.interval_ms),))
+
     async def enter(self, room: str, limit: int, exchange_id: str, lease_s: float) -> bool:
         lease_ms = int(lease_s * 1000)
         arguments = (exchange_id, limit, lease_ms, lease_ms + SLACK_MS)
@@ -132,6 +156,9 @@ class RedisPressure:
         terms = (repr(budget.ratio), budget.minimum, CALLS_MAX)
         arguments = (exchange_id, window_ms, *terms, window_ms + SLACK_MS)
         return bool(await self._link.run(SPEND_RETRY, edge_keys(edge), arguments))
+
+    async def forget_call(self, edge: str, exchange_id: str) -> None:
+        await self._link.run(FORGET_CALL, edge_keys(edge), (exchange_id,))
 
     async def wait(self, wait: Wait, serves: int, lease_s: float) -> tuple[Wait, ...]:
         told = json.dumps([wait.conversation, *wait.path])

@@ -107,6 +107,20 @@ class SqliteLedger:
     async def void(self, charge_id: str) -> None:
         await self.settle(charge_id, 0)
 
+    async def withdraw(self, charge_id: str) -> bool:
+        def verb(cursor: sqlite3.Cursor, now_ms: int) -> bool:
+            tidy(cursor, now_ms)
+            held = "SELECT amount, draws FROM ledger_charges WHERE id = ? AND state = 'held'"
+            row = cursor.execute(held, (charge_id,)).fetchone()
+            if row is None:
+                return False
+            for key in json.loads(row[1]):
+                add(cursor, key, held=-row[0])
+            cursor.execute("DELETE FROM ledger_charges WHERE id = ?", (charge_id,))
+            return True
+
+        return await self._database.run(verb)
+
     async def charge(self, charge_id: str, draws: Sequence[Draw], amount_micro_usd: int) -> bool:
         def verb(cursor: sqlite3.Cursor, now_ms: int) -> bool:
             tidy(cursor, now_ms)
