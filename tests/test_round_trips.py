@@ -13,7 +13,7 @@ from grpc import aio
 from redis import Redis
 
 from sidecar.engine.state.pressure import Rate
-from sidecar.stores.redis import RedisLink
+from sidecar.stores.redis.wire import Wire
 from sidecar.testing import RunningSidecar
 from tests.desk import (
     COST,
@@ -74,13 +74,13 @@ class Pipelines:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sent: list[list[str]] = []
-        pipelined = RedisLink._pipelined
+        send = Wire._send
 
-        async def watched(link: RedisLink, batch: list[Any]) -> list[Any]:
-            self.sent.append(sorted(asked.script.name for asked in batch))
-            return await pipelined(link, batch)
+        def watched(wire: Wire) -> None:
+            self.sent.append(sorted(asked.verb for asked in wire._unsent if asked.verb))
+            send(wire)
 
-        monkeypatch.setattr(RedisLink, "_pipelined", watched)
+        monkeypatch.setattr(Wire, "_send", watched)
 
     def taken(self) -> list[list[str]]:
         """Those since the last time, without what goes on beside the calls."""
@@ -363,14 +363,15 @@ async def test_a_caller_that_leaves_while_the_store_is_asked_leaves_nothing(
     async with running(redis, tmp_path) as (desk, [sidecar], [channel]):
         await warmed(channel, pipelines)
         before = await money(sidecar)
-        gate, pipelined = asyncio.Event(), RedisLink._pipelined
+        gate, send = asyncio.Event(), Wire._send
 
-        async def held_up(link: RedisLink, batch: list[Any]) -> list[Any]:
-            if any(asked.script.name == "claim" for asked in batch):
-                await gate.wait()
-            return await pipelined(link, batch)
+        def held_up(wire: Wire) -> None:
+            if gate.is_set() or all(asked.verb != "claim" for asked in wire._unsent):
+                send(wire)
+            else:
+                asyncio.get_running_loop().call_later(0.01, held_up, wire)
 
-        monkeypatch.setattr(RedisLink, "_pipelined", held_up)
+        monkeypatch.setattr(Wire, "_send", held_up)
         under_way = call(channel, SEND, asking(SEND, "k1", "a question"))
         await until(lambda: sample(sidecar, "sidecar_inflight_exchanges", callee="desk", side="inbound") >= 0)
         await asyncio.sleep(0.05)
@@ -382,7 +383,7 @@ async def test_a_caller_that_leaves_while_the_store_is_asked_leaves_nothing(
             return await money(sidecar) == before and await visits(sidecar) == WARMED
 
         await until(nothing_is_left)
-        monkeypatch.setattr(RedisLink, "_pipelined", pipelined)
+        monkeypatch.setattr(Wire, "_send", send)
         again = await ask(channel, SEND, "k1", "a question")
         assert (again.code, again.reply) == ("OK", "")
         assert desk.done["a question"] == 1

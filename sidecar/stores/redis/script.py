@@ -18,6 +18,10 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(table.remove(
 """The argument taken off is the link's offset: 0, and in tests the time that is said to have passed."""
 
 
+SCRIPTS: Final[list[Script]] = []
+"""Every script there is: a new connection teaches them to its Redis before it asks for any."""
+
+
 @dataclass(frozen=True, slots=True)
 class Script:
     """Lua text and its digest. `name` is the verb, for labels and errors."""
@@ -31,3 +35,4 @@ class Script:
         text = PRELUDE + self.body
         object.__setattr__(self, "text", text)
         object.__setattr__(self, "sha", hashlib.sha1(text.encode()).hexdigest())  # noqa: S324 - Redis names scripts so
+        SCRIPTS.append(self)
