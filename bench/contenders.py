@@ -183,7 +183,7 @@ class Builder:
                 ("other: every guard", lambda name: self.guarded(name, cwd=other)),
             ]
             if redis is not None:
-                wanted.append(("other: every guard, Redis", lambda name: self.guarded(name, redis, other)))
+                wanted.append(("other: every guard, Redis", lambda name: self.guarded(name, f"{redis[:-1]}1", other)))
         for name, start in wanted:
             if field.has(name):
                 yield start(name)

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from hiredis import HiredisError, ReplyError
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 
 from sidecar.engine.ports import StoreReporter
 from sidecar.errors import StoreUnavailable
@@ -47,6 +49,12 @@ class LinkTls:
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """As redis-py names them."""
+        files = {"ssl_ca_certs": self.ca, "ssl_certfile": self.cert, "ssl_keyfile": self.key}
+        return {name: str(path) for name, path in files.items() if path is not None}
 
     def context(self) -> ssl.SSLContext:
         """Raises OSError for a file that cannot be used."""
@@ -100,6 +108,13 @@ class RedisLink:
         if isinstance(answer, ReplyError):
             answer = await self._refused(wire, script, command, answer)
         return answer
+
+    def pubsub(self) -> PubSub:
+        """To hear what is published, on a connection of its own. It raises what redis-py raises."""
+        options = self._tls.options if self._url.startswith("rediss:") else {}
+        timeout_s = self._timeout_s
+        redis = Redis.from_url(self._url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, **options)
+        return redis.pubsub()
 
     async def close(self) -> None:
         self._is_closed = True
@@ -180,7 +195,7 @@ class RedisLink:
     def _went_away(self, error: BaseException) -> None:
         if not self.is_away and not self._is_closed:
             self.is_away = True
-            log.warning("redis is away: %s", error)
+            log.warning("redis is away: %s", str(error) or type(error).__name__)
             if self._reporter is not None:
                 self._reporter.store_left(KIND)
             self._spawn(self._await_return())

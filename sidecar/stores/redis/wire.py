@@ -11,12 +11,15 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
 from hiredis import Reader, ReplyError, pack_command
 
 PORT: Final = 6379
+
+GRACE_S: Final = 0.05
+"""After its time-out a question waits this much longer, so that what has come is read first."""
 
 Value = str | int | float | bytes
 
@@ -85,6 +88,7 @@ class Wire(asyncio.Protocol):
         self._reader = Reader(notEnoughData=NOTHING_YET)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._is_late = False
         self._unsent: list[Asked] = []
         self.unanswered: deque[Asked] = deque()
         """In the order in which they were asked, those that are unsent included."""
@@ -121,17 +125,22 @@ class Wire(asyncio.Protocol):
         left_s = self.unanswered[0].asked_s + self._timeout_s - self._loop.time()
         if left_s > 0:
             self._timer = self._loop.call_later(left_s, self._look)
+        elif not self._is_late:
+            # Perhaps it is we who were held up, and the answer is there: read before giving up.
+            self._is_late = True
+            self._timer = self._loop.call_later(GRACE_S, self._look)
         else:
             self._end(TimeoutError())
 
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport, self.is_open = transport, True
+        # uvloop's transports are none of asyncio's by inheritance.
+        self._transport, self.is_open = cast("asyncio.Transport", transport), True
 
     def data_received(self, data: bytes) -> None:
         reader, unanswered = self._reader, self.unanswered
+        self._is_late = False
         reader.feed(data)
         try:
             while (said := reader.gets()) is not NOTHING_YET:
