@@ -6,7 +6,6 @@ hashes, so every key is known beforehand; what is due stands in sorted sets, and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ from sidecar.engine.state.ledger import (
 )
 from sidecar.engine.state.window import Window
 from sidecar.stores.redis.link import RedisLink
-from sidecar.stores.redis.script import Script
+from sidecar.stores.redis.script import Script, told
 
 PREFIX: Final = "sidecar:{ledger}:"
 KEYS: Final = tuple(PREFIX + name for name in ("purses", "forgotten", "charges", "leases", "finished", "limits"))
@@ -245,6 +244,9 @@ SET_LIMIT: Final = Script(
 )
 
 
+KEPT: Final = {"settled_ms": int(SETTLED_KEPT_S * 1000), "recorded_ms": int(RECORDED_KEPT_S * 1000)}
+
+
 class RedisLedger:
     """The Ledger port in Redis."""
 
@@ -308,8 +310,7 @@ class RedisLedger:
 
     async def _run(self, script: Script, given: dict[str, Any]) -> Any:
         keys = [*KEYS, *(f"{PREFIX}used:{budget}" for budget in self._budgets)]
-        kept = {"settled_ms": int(SETTLED_KEPT_S * 1000), "recorded_ms": int(RECORDED_KEPT_S * 1000)}
-        return await self._link.run(script, keys, (json.dumps({**kept, **given, "budgets": self._budgets}),))
+        return await self._link.run(script, keys, (told({**KEPT, **given, "budgets": self._budgets}),))
 
     def _learn(self, purses: Iterator[Purse] | list[Purse]) -> None:
         for purse in purses:

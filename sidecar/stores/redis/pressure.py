@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sidecar.engine.state.pressure import CALLS_MAX, TAKEN_KEEP_S, WAITS_MAX, Rate, RetryBudget, Wait
 from sidecar.stores.redis.link import RedisLink
-from sidecar.stores.redis.script import Script
+from sidecar.stores.redis.script import Script, told
 
 BUCKET_KEEP_S: Final = 86_400
 """A bucket nobody used for a day is full again at any rate that is allowed."""
@@ -161,8 +161,8 @@ class RedisPressure:
         await self._link.run(FORGET_CALL, edge_keys(edge), (exchange_id,))
 
     async def wait(self, wait: Wait, serves: int, lease_s: float) -> tuple[Wait, ...]:
-        told = json.dumps([wait.conversation, *wait.path])
-        arguments = (wait.exchange_id, told, int(lease_s * 1000), serves, WAITS_MAX, WAITS_KEEP_MS)
+        said = told([wait.conversation, *wait.path])
+        arguments = (wait.exchange_id, said, int(lease_s * 1000), serves, WAITS_MAX, WAITS_KEEP_MS)
         found = await self._link.run(WAIT, [*WAIT_KEYS, there_key(wait.agent)], arguments)
         return waits_of(found)
 
