@@ -146,6 +146,10 @@ class MetricsReporter:
         """`loaded` or `refused`."""
         self._reloads.series(outcome).add()
 
+    def secrets_reloaded(self, what: str, outcome: str) -> None:
+        """`what` is the kind of file; the outcome is `loaded` or `refused`."""
+        self._secret_reloads.series(what, outcome).add()
+
     def shed(self, callee: str, reason: str) -> None:
         """Called here for an exchange that is asked to come back; by others for calls that never became one."""
         self.sheds.series(callee, reason).add()
@@ -208,6 +212,7 @@ class MetricsReporter:
         self._joins = self._counter(names.TRACE_JOINS, JOINS)
         self._spans = self._counter(names.SPANS, SPAN_OUTCOMES)
         self._reloads = self._counter(names.SPEC_RELOADS, RELOADS)
+        self._secret_reloads = self._counter(names.SECRET_RELOADS)
 
     def _register_process(self, version: str) -> None:
         build: dict[tuple[str, ...], float] = {(version, platform.python_version()): 1.0}
