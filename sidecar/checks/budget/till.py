@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from sidecar.engine.ahead import Key
 from sidecar.engine.exchange import Exchange
@@ -15,8 +15,7 @@ from sidecar.engine.state.spool import Spool
 from sidecar.errors import StoreUnavailable
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """A reservation, and where it was made."""
 
     charge_id: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -88,7 +88,7 @@ class Claimant:
         if claimed.standing is Standing.IN_FLIGHT and was_away:
             self._keeper.owes(partial(forget, call, claims))
         # Ours already: it was given to us by an answer that was lost.
-        return replace(claimed, standing=Standing.NEW) if claimed.standing is Standing.YOURS else claimed
+        return claimed._replace(standing=Standing.NEW) if claimed.standing is Standing.YOURS else claimed
 
     async def note_locally(self, call: Call, ending: Ending, recording: bytes | None) -> None:
         """The store has not heard how a call ended: what stands in for it meanwhile should know."""

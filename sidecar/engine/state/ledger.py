@@ -11,8 +11,7 @@ same, so a lapse gives nobody room, and an owner that was only slow still correc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from sidecar.engine.state.window import Window
 
@@ -29,8 +28,7 @@ DRAWS_MAX: Final = 128
 """Purses that one charge may draw on: every budget that can be configured, and the one handed down."""
 
 
-@dataclass(frozen=True, slots=True)
-class Purse:
+class Purse(NamedTuple):
     """What one budget allows one account."""
 
     budget: str
@@ -42,8 +40,7 @@ class Purse:
     """Seconds without use after which it is forgotten. None: never."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(NamedTuple):
     """One purse that a call draws on, and how far."""
 
     purse: Purse
@@ -52,8 +49,7 @@ class Hold:
     """Whether the limit may refuse; if not, the money is counted all the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draw:
+class Draw(NamedTuple):
     """One purse, in one window, that a charge is counted in."""
 
     purse: Purse
@@ -61,8 +57,7 @@ class Draw:
     """As `period_of` numbers windows. Money of a window that has ended changes nothing in the one after it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(NamedTuple):
     """How a purse stands."""
 
     purse: Purse
@@ -85,8 +80,7 @@ class Balance:
         return Draw(self.purse, self.period)
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(NamedTuple):
     """What became of a reserve."""
 
     balances: tuple[Balance, ...]
