@@ -319,6 +319,22 @@ async def test_duplicates_of_a_call_under_way_here_ask_for_their_claim_alone(
         assert await money(sidecar) == (COST, 0)
 
 
+async def test_a_call_that_turns_out_to_be_a_retry_is_counted_as_one_alone(
+    redis: RedisServer, pipelines: Pipelines, tmp_path: Path
+):
+    """The same arguments under a new key: only the store knew, so it was asked for as a call like any other."""
+    async with running(redis, tmp_path) as (_, _, [channel]):
+        assert (await ask(channel, SEND, "k1", "a question")).code == "OK"
+        pipelines.taken()
+        assert (await ask(channel, SEND, "k2", "a question")).code == "OK"
+        asked, back, as_retry, *_ = pipelines.taken()
+        assert asked == sorted([*NAMED, *CLAIMED, *JUDGED])
+        assert (back, as_retry) == (["forget_call"], ["spend_retry"])
+        with Redis.from_url(redis.url) as own:
+            kept = [own.zcard(f"sidecar:{{edge:planner desk}}:{what}") for what in ("calls", "retries")]
+        assert kept == [1, 1]
+
+
 async def test_a_call_that_finds_no_room_gives_its_money_back(redis: RedisServer, pipelines: Pipelines, tmp_path: Path):
     """And is no visit; nothing waits for it, and its key is free."""
     limits = {**FLEET, "limits": [{"callee": "desk", "concurrency": 1, "scope": "fleet"}]}

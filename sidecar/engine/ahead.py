@@ -89,9 +89,15 @@ class Ahead:
             self._asked[key] = Asked(begun_or_away(verb()), undo)
 
     async def fetch(self, key: Key, verb: Callable[[], Awaitable[Answer]]) -> Answer:
-        """The answer that was asked for ahead, else what the store says now. Raises what the verb raises."""
+        """The answer that was asked for ahead, else what the store says now. Raises what the verb raises.
+
+        Where another question was foreseen of the same verb, that one is taken back first: both may be known to the
+        store by the same id.
+        """
         asked = self._asked.pop(key, None)
         if asked is None:
+            for other in [other for other in self._asked if other[0] == key[0]]:
+                self._return(other, self._asked.pop(other))
             if returning := self._returning.get(key[0]):
                 await asyncio.wait(returning)
             return await verb()
@@ -102,11 +108,8 @@ class Ahead:
         """Undo, beside the call, whatever was not fetched."""
         left, self._asked = self._asked, {}
         for key, asked in left.items():
-            if asked.undo is None:
-                close(asked.rest)
-            else:
-                self.took_back = True
-                self._return(key, asked)
+            self.took_back = self.took_back or asked.undo is not None
+            self._return(key, asked)
 
     def begin_again(self) -> None:
         """What the questions are made of has changed: from here on they are gathered anew."""
@@ -116,19 +119,17 @@ class Ahead:
         """Take back the questions that nobody asks any more, then ask the new ones; what is asked still stays."""
         questions, self._held_up = self._held_up or [], None
         wanted = {question.key for question in questions}
-        returning: list[asyncio.Task[None]] = []
-        for key in [key for key in self._asked if key not in wanted]:
-            asked = self._asked.pop(key)
-            if asked.undo is None:
-                close(asked.rest)
-            elif (task := self._return(key, asked)) is not None:
-                returning.append(task)
-        if returning:
+        gone = [key for key in self._asked if key not in wanted]
+        if returning := [task for key in gone if (task := self._return(key, self._asked.pop(key))) is not None]:
             await asyncio.wait(returning)
         for question in questions:
             self.ask(question.key, question.verb, question.undo)
 
     def _return(self, key: Key, asked: Asked) -> asyncio.Task[None] | None:
+        """Undo one. What is left of that, where it has to wait."""
+        if asked.undo is None:
+            close(asked.rest)
+            return None
         rest = begun(undone(key, asked))
         if isinstance(rest, Done):
             return None

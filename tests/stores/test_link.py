@@ -191,6 +191,44 @@ async def test_a_verb_whose_caller_left_harms_no_other(redis_url: str):
         assert await staying == 2
 
 
+async def test_a_connection_that_breaks_while_nothing_is_asked_is_made_anew(redis_url: str):
+    """A proxy closes what is idle: that is no absence, and the next verb hears nothing of it."""
+    watching = Watching()
+    async with linked(redis_url, watching) as link:
+        assert await link.run(COUNT, ["n"]) == 1
+        with Redis.from_url(redis_url) as redis:
+            redis.client_kill_filter(_type="normal", skipme=True)
+        await until(lambda: link._wire is None)
+        assert sorted(await asyncio.gather(*(link.run(COUNT, ["n"]) for _ in range(3)))) == [2, 3, 4]
+    assert watching.heard == []
+
+
+async def test_answers_come_in_the_order_of_the_questions(redis_url: str):
+    """So what takes something back is never overtaken by what took it, however much is asked."""
+    async with linked(redis_url) as link:
+        done: list[int] = []
+
+        async def ask(number: int) -> None:
+            await link.run(ECHO, ["k"], (number,))
+            done.append(number)
+
+        await asyncio.gather(*(ask(number) for number in range(500)))
+        assert done == list(range(500))
+
+
+async def test_what_is_published_is_heard(redis_url: str):
+    """On a connection of its own."""
+    async with linked(redis_url) as link:
+        async with link.pubsub() as listener:
+            await listener.subscribe("news")
+            assert await listener.get_message(timeout=5)
+            with Redis.from_url(redis_url) as redis:
+                redis.publish("news", "x")
+            said = await listener.get_message(ignore_subscribe_messages=True, timeout=5)
+        assert said is not None
+        assert said["data"] == b"x"
+
+
 async def test_a_link_that_is_closed_answers_nobody(redis_url: str):
     """And keeps nobody waiting."""
     async with linked(redis_url) as link:

@@ -11,6 +11,7 @@ import logging
 import random
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -18,6 +19,7 @@ from typing import Any, Final, Literal, TypeVar
 from hiredis import HiredisError, ReplyError
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
 
 from sidecar.engine.ports import StoreReporter
 from sidecar.errors import StoreUnavailable
@@ -80,6 +82,8 @@ class RedisLink:
         self._timeout_s = timeout_s
         self._wire: Wire | None = None
         self._connecting: asyncio.Task[Wire] | None = None
+        self._publishing: Redis | None = None
+        """Where somebody listens to what is published."""
         self._reporter = reporter
         self._epoch = Epoch(self._forgot)
         self.on_return: list[Callable[[], None]] = []
@@ -111,10 +115,13 @@ class RedisLink:
 
     def pubsub(self) -> PubSub:
         """To hear what is published, on a connection of its own. It raises what redis-py raises."""
-        options = self._tls.options if self._url.startswith("rediss:") else {}
-        timeout_s = self._timeout_s
-        redis = Redis.from_url(self._url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, **options)
-        return redis.pubsub()
+        if self._publishing is None:
+            timeout_s = self._timeout_s
+            options = self._tls.options if self._url.startswith("rediss:") else {}
+            self._publishing = Redis.from_url(
+                self._url, retry=None, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, **options
+            )
+        return self._publishing.pubsub()
 
     async def close(self) -> None:
         self._is_closed = True
@@ -123,6 +130,9 @@ class RedisLink:
         await asyncio.gather(*self._background, return_exceptions=True)
         if self._wire is not None:
             self._drop(self._wire, StoreUnavailable("redis was left", may_have_happened=True))
+        if self._publishing is not None:
+            with suppress(RedisError, OSError):
+                await self._publishing.aclose()
 
     # The connection. It is made anew where it broke while nothing was asked; else Redis is away.
 
@@ -262,6 +272,8 @@ async def heard(answer: asyncio.Future[Any]) -> Any:
     """What Redis says. Raises StoreUnavailable where it says nothing."""
     try:
         return await answer
+    except ConnectionResetError as lost:
+        raise StoreUnavailable(f"redis: {lost}") from lost
     except GeneratorExit:
         # Asked ahead, and nobody came to fetch it: neither the answer nor a failure is news to anybody.
         if not answer.cancel():

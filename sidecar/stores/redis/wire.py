@@ -95,8 +95,11 @@ class Wire(asyncio.Protocol):
         self.is_open = False
 
     def ask(self, verb: str, command: tuple[Any, ...]) -> asyncio.Future[Any]:
-        """The future answer. A wire that is lost answers nothing: ask only one that is open."""
+        """The future answer; of a wire that is lost a ConnectionResetError."""
         asked = Asked(verb, command, self._loop.create_future(), self._loop.time())
+        if not self.is_open:
+            asked.answer.set_exception(ConnectionResetError("the connection was lost"))
+            return asked.answer
         if not self._unsent:
             self._loop.call_soon(self._send)
         self._unsent.append(asked)
