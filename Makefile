@@ -1,16 +1,17 @@
 # Every target sets itself up on a bare Debian 12 with Python 3.11, make and root. `make help` lists them.
 
 PYTHON ?= python3
+PROMETHEUS ?= http://127.0.0.1:9090
 VENV   := .venv
 BIN    := $(VENV)/bin
 PROTOC_VENV := .venv-proto
 APT    := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint check proto proto-check bench bench-engine bench-memory bench-verifiers bench-loops tools-test clean
+.PHONY: help venv demo test compose-check lint check proto proto-check bench bench-engine bench-memory bench-verifiers bench-loops bench-series dashboards dashboards-check tools-test clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
 
 venv: $(VENV)/.ready ## Build .venv: the product, editable, with every extra and the test tools
 
@@ -25,6 +26,10 @@ demo: venv ## Four real agents, each behind a sidecar: the main job in under two
 
 test: venv tools-test ## The whole test suite
 	$(BIN)/python -m pytest $(ARGS)
+
+compose-check: venv tools-test ## Start what docker-compose.yml starts, without Docker: namespaces, so root (about a minute)
+	@command -v ip >/dev/null && command -v wget >/dev/null || (apt-get update -qq && $(APT) iproute2 wget)
+	$(BIN)/python -m pytest -m e2e tests/e2e/compose -s $(ARGS)
 
 lint: venv ## Format, lint and types
 	$(BIN)/ruff format --check .
@@ -65,8 +70,18 @@ bench-verifiers: venv ## How good the verifiers are, on the half of the labelled
 bench-loops: venv tools-test ## How well loops are found, how often ordinary work is taken for one, and what that costs
 	$(BIN)/python -m bench.loops $(ARGS)
 
+bench-series: venv ## Series, scrape time and memory of one sidecar that sees 50 agents, 2,500 edges and 200 verifiers
+	$(BIN)/python -m bench.series $(ARGS)
+
+dashboards: venv ## Generate the boards, docs/metrics.md and docs/telemetry.md
+	$(BIN)/python -m dashboards
+
+dashboards-check: venv ## Ask PROMETHEUS (http://127.0.0.1:9090) for everything on every board; fail where there is no data
+	$(BIN)/python -m dashboards.check --prometheus $(PROMETHEUS) $(ARGS)
+
 tools-test:
 	@command -v promtool >/dev/null || (apt-get update -qq && $(APT) prometheus)
+	@command -v amtool >/dev/null || (apt-get update -qq && $(APT) prometheus-alertmanager)
 	@command -v redis-server >/dev/null || (apt-get update -qq && $(APT) redis-server)
 
 clean: ## Remove what the targets made

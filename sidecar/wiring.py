@@ -54,12 +54,17 @@ def lineage_settings(config: Config, environ: Mapping[str, str]) -> LineageSetti
     )
 
 
+def shared_stores(config: Config) -> tuple[str, ...]:
+    """The kind of the store, where it can be away."""
+    return () if config.store.scheme in ("memory", "sqlite") else ("redis",)
+
+
 def open_store(config: Config, clock: Clock, reporter: StoreReporter) -> Store:
     """Where shared state lives. Raises ConfigError for a file that cannot be used; a Redis may be away for now."""
     where = config.store
     if where.scheme == "sqlite":
         assert where.path is not None
-        return open_sqlite(where.path, clock)
+        return open_sqlite(where.path, clock, reporter)
     if where.scheme == "memory":
         return open_memory(clock)
     return open_redis(where.url, reporter, link_tls(config.store_tls))

@@ -88,6 +88,10 @@ class Ahead:
         elif key not in self._asked:
             self._asked[key] = Asked(begun_or_away(verb()), undo)
 
+    def has(self, key: Key) -> bool:
+        """Whether this question was asked ahead, and nobody has fetched the answer."""
+        return key in self._asked
+
     async def fetch(self, key: Key, verb: Callable[[], Awaitable[Answer]]) -> Answer:
         """The answer that was asked for ahead, else what the store says now. Raises what the verb raises.
 

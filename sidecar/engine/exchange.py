@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sidecar.engine.ahead import Ahead
     from sidecar.engine.lineage import Lineage
     from sidecar.engine.specs import Spec
+    from sidecar.engine.state.conversations import Naming
 
 Metadata = Sequence[tuple[str, "str | bytes"]]
 """gRPC metadata in wire order. Keys are lower case; values of `-bin` keys are bytes, all others str."""
@@ -129,6 +130,8 @@ class Answer:
     status: Status
     headers: Metadata = ()
     trailers: Metadata = ()
+    is_unseen: bool = False
+    """Whether the callee's own sidecar said that the callee has not seen a request of this exchange."""
 
     @property
     def is_made_up(self) -> bool:
@@ -170,6 +173,8 @@ class Exchange:
     responses: Tally = field(default_factory=Tally)
     held_ns: int = 0
     """Time that the engine has held this exchange's messages so far."""
+    waited_ns: int = 0
+    """Of that, what a check waited on purpose: for verifiers, for another's answer to the same call, to slow a loop."""
     last_request: Message | None = None
     """What a response is judged against."""
     last_response: Message | None = None
@@ -192,11 +197,15 @@ class Exchange:
     """What the callee's sidecar told so of what we handed down."""
     is_guarded_there: bool = False
     """Whether the callee's sidecar said that it keeps the shared state of this exchange."""
+    is_unseen_there: bool = False
+    """Whether the callee's sidecar said, with the headers of its answer, that this answer is one from its record."""
+    met: list[str] = field(default_factory=list)
+    """Other conversations that names belong to which were seen after its start; its lineage has those of the start."""
     hints: list[str] = field(default_factory=list)
     """What the caller is told beside its answer, in trailers: `loop; remaining=1`."""
     is_awaited: IsAwaited | None = None
     """Asks whether others wait for this answer: then it goes on when its own caller leaves. None: nobody can wait."""
-    naming: Coroutine[Any, Any, str] | None = None
+    naming: Coroutine[Any, Any, Naming] | None = None
     """The store is still asked which conversation this is; until it has said so, its lineage has the one foreseen."""
     ahead: Ahead | None = None
     """What was asked of the store about the message under way, before the checks that ask for it are reached."""
@@ -262,3 +271,8 @@ class Outcome:
     @property
     def overhead_s(self) -> float:
         return self.exchange.held_ns / 1e9
+
+    @property
+    def waited_s(self) -> float:
+        """The part of the overhead that was meant."""
+        return self.exchange.waited_ns / 1e9

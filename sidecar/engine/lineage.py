@@ -19,6 +19,7 @@ from sidecar.engine.entry import ENTRY_KEY, HOPS_MAX, Entries, Rejected, entries
 from sidecar.engine.exchange import UNKNOWN_CALLER, Arrival, Side
 from sidecar.engine.join import Candidate, Candidates, JoinMode, JoinSource, Link
 from sidecar.engine.message import Names
+from sidecar.engine.state.conversations import Naming
 from sidecar.errors import DependencyError
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class Lineage:
     """Clock.monotonic_ns by which whoever began this work stops waiting, as far as deadlines told; None if none did."""
     cause: str = ""
     """Outbound: id of the inbound exchange that caused it, and whose money it spends; empty where none did."""
+    met: tuple[str, ...] = ()
+    """Other conversations that some of its names belong to."""
 
     @property
     def trace_flags(self) -> int:
@@ -185,8 +188,10 @@ class LineageKeeper:
         lineage, naming = self.foresee(arrival, callee, names)
         return lineage if naming is None else renamed(lineage, await naming)
 
-    def foresee(self, arrival: Arrival, callee: str, names: Names) -> tuple[Lineage, Coroutine[Any, Any, str] | None]:
-        """As `settle`, without waiting for a store. What is left to wait for gives the conversation's id.
+    def foresee(
+        self, arrival: Arrival, callee: str, names: Names
+    ) -> tuple[Lineage, Coroutine[Any, Any, Naming] | None]:
+        """As `settle`, without waiting for a store. What is left to wait for tells the conversation.
 
         Until then the conversation is the one that this process knows by the same names, else the one that is
         proposed: that is wrong only where another process was the first to hear of it. None: it is settled.
@@ -211,7 +216,8 @@ class LineageKeeper:
             source=inherited.source,
             links=inherited.links,
             exchange_id=inherited.exchange_id or self._ids.exchange_id(),
-            conversation=naming.value if isinstance(naming, Done) else foreseen,
+            conversation=naming.value.conversation if isinstance(naming, Done) else foreseen,
+            met=naming.value.met if isinstance(naming, Done) else (),
             hops=inherited.hops,
             path=inherited.path,
             remainder_micro_usd=inherited.remainder_micro_usd,
@@ -255,7 +261,9 @@ class LineageKeeper:
             memo.aliases.update(new)
             # One by one: in a common claim, an alias of another conversation would take the new ones with it.
             conversation = exchange.lineage.conversation
-            await together(self._claimed(alias, conversation) for alias in new)
+            namings = await together(self._claimed(alias, conversation) for alias in new)
+            known = {conversation, *exchange.lineage.met, *exchange.met}
+            exchange.met += dict.fromkeys(each.conversation for each in namings if each.conversation not in known)
 
     def ended(self, exchange: Exchange, status: Status) -> None:  # noqa: ARG002 - the task's state, not the status, tells whether work goes on
         """The exchange is over; an inbound one can cause calls only while its task goes on."""
@@ -334,20 +342,19 @@ class LineageKeeper:
             aliases.insert(0, f"lineage:{inherited}")
         return aliases
 
-    async def _claimed(self, alias: str, conversation: str) -> None:
+    async def _claimed(self, alias: str, conversation: str) -> Naming:
         naming = begun(self._named([alias], conversation))
-        if not isinstance(naming, Done):
-            await self._heard([alias], naming)
+        return naming.value if isinstance(naming, Done) else await self._heard([alias], naming)
 
-    async def _heard(self, aliases: Sequence[str], naming: Coroutine[Any, Any, str]) -> str:
+    async def _heard(self, aliases: Sequence[str], asked: Coroutine[Any, Any, Naming]) -> Naming:
         """What a store said that had to be waited for. It need not be asked to know the next time."""
-        conversation = await naming
+        naming = await asked
         for alias in aliases:
-            self._near[alias] = conversation
+            self._near[alias] = naming.conversation
             self._near.move_to_end(alias)
         while len(self._near) > NEAR_MAX:
             self._near.popitem(last=False)
-        return conversation
+        return naming
 
     def _known(self, aliases: Sequence[str]) -> str:
         """The conversation that the first known of these names had; empty where none is known."""
@@ -355,12 +362,12 @@ class LineageKeeper:
             return ""
         return next((found for alias in aliases if (found := self._near.get(alias)) is not None), "")
 
-    async def _named(self, aliases: Sequence[str], proposed: str) -> str:
+    async def _named(self, aliases: Sequence[str], proposed: str) -> Naming:
         try:
             return await self._store.name_conversation(aliases, proposed)
         except DependencyError as error:
             self._complain(error)
-            return proposed
+            return Naming(proposed)
 
     def _open(self, exchange: Exchange) -> None:
         memo = self._memos.get(exchange.lineage.span_id)
@@ -387,8 +394,10 @@ class LineageKeeper:
             self._memos.popitem(last=False)
 
 
-def renamed(lineage: Lineage, conversation: str) -> Lineage:
-    return lineage if conversation == lineage.conversation else replace(lineage, conversation=conversation)
+def renamed(lineage: Lineage, naming: Naming) -> Lineage:
+    """The same one where it is as foreseen, and has met no other conversation."""
+    is_as_foreseen = naming.conversation == lineage.conversation and naming.met == lineage.met
+    return lineage if is_as_foreseen else replace(lineage, conversation=naming.conversation, met=naming.met)
 
 
 def caller_of(arrival: Arrival, lineage: Lineage) -> str:

@@ -277,9 +277,9 @@ class Engine:
         try:
             ask_ahead(hooks[first:], exchange, message)
             if exchange.naming is not None:
-                foreseen = exchange.lineage.conversation
+                foreseen = exchange.lineage
                 await self.named(exchange)
-                if exchange.lineage.conversation != foreseen:
+                if exchange.lineage is not foreseen:
                     ahead.begin_again()
                     ask_ahead(hooks[first:], exchange, message)
                     await ahead.asked_again()

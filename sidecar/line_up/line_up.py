@@ -49,6 +49,7 @@ from sidecar.wiring import (
     pressure_settings,
     reach_of,
     series_limit,
+    shared_stores,
     verifier_settings,
 )
 
@@ -80,7 +81,7 @@ class LineUp:
         self._tell_late = tell_late
         self._registry, self._series_limit = metrics.registry, series_limit(config)
         self._breakers = BreakerGauge(self._registry)
-        budgets = [budget.name for budget in config.budgets]
+        budgets = {budget.name: budget.scope for budget in config.budgets}
         money_metrics = MoneyMetrics(self._registry, budgets, self._series_limit)
         self._panel_metrics = PanelMetrics(
             self._registry,
@@ -93,7 +94,8 @@ class LineUp:
         self.quarantine = QuarantineCheck(clock, cooldown_s=config.quarantine.cooldown_s, fail_open=metrics.fail_open)
         metrics.watch_quarantine("edge", lambda: self.quarantine.count)
         prices = read_prices(config, money_metrics)  # before anything is opened: a mistake in it leaves nothing open
-        self.store = open_store(config, clock, StoreMetrics(self._registry, self._series_limit))
+        store_metrics = StoreMetrics(self._registry, self._series_limit, shared_stores(config))
+        self.store = open_store(config, clock, store_metrics)
         store_away = self._store_away(BudgetCheck.name)
         self.money = Money(config, clock, self.store, prices, money_metrics, store_away=store_away)
         self._task_metrics = TaskMetrics(self._registry, self._series_limit)
@@ -107,6 +109,7 @@ class LineUp:
             SpecCheck(),  # what breaks the contract is malformed: no check below should judge, claim or charge for it
             StreamCheck(answers_once=self._answers_once),  # the order of messages is part of the contract
             self._idempotency(),  # what is answered from the record must not be counted, charged or judged again
+            self.money.meetings(),  # what was spent before this call, and the call is one that is made
             *self._loop(),  # what is malformed or a duplicate is no visit; a loop should not reserve or charge
             self._task(),  # what a task does is kept of answers that keep their contract
             self._consistency(),  # and so is what version of a resource an answer tells
@@ -141,13 +144,15 @@ class LineUp:
     # What each is built from.
 
     def _idempotency(self) -> Check:
-        return IdempotencyCheck(
+        check = IdempotencyCheck(
             self._reach(IdempotencyCheck.name, lambda store: store.claims),
             clock=self._clock,
             answers_once=self._answers_once,
             reporter=DuplicateMetrics(self._registry, self._series_limit),
             settings=idempotency_settings(self._config),
         )
+        self.store.on_return(check.store_returned)
+        return check
 
     def _loop(self) -> list[Check]:
         """None where the configuration does not look for loops."""

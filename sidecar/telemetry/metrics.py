@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
 
 import sidecar
-from sidecar.engine.exchange import Origin
+from sidecar.engine.entry import Rejected
+from sidecar.engine.exchange import Origin, Side
 from sidecar.engine.finding import Action, Forward, Severity
 from sidecar.engine.message import Direction
 from sidecar.errors import Reason
@@ -25,6 +27,7 @@ from sidecar.telemetry.families import (
 )
 from sidecar.telemetry.methods import KnownMethods
 from sidecar.telemetry.names import OTHER_METHOD, OTHER_SERIES
+from sidecar.telemetry.registry import Registry
 
 if TYPE_CHECKING:
     from sidecar.engine.exchange import Exchange, Outcome
@@ -35,12 +38,13 @@ if TYPE_CHECKING:
 SPAN_OUTCOMES = ("exported", "dropped", "failed")
 JOINS = ("propagated", "ids", "sole_inflight", "ambiguous", "root")
 RELOADS = ("loaded", "refused")
+SECRETS = ("listen_tls", "upstream_tls", "verifier_tls", "lineage_keys", "metrics")
 
 
 class Edge:
     """The series of one edge and side, looked up once and kept."""
 
-    __slots__ = ("_ended", "_exchanges", "_labels", "duration", "messages", "overhead", "sizes")
+    __slots__ = ("_ended", "_exchanges", "_labels", "duration", "messages", "overhead", "sizes", "waited")
 
     def __init__(self, reporter: MetricsReporter, caller: str, callee: str, method: str, side: str) -> None:
         self._labels = (caller, callee, method, side)
@@ -48,6 +52,7 @@ class Edge:
         self._ended: dict[tuple[str, str], Count] = {}
         self.duration: Distribution = reporter.durations.series(caller, callee, method, side)
         self.overhead: Distribution = reporter.overheads.series(method)
+        self.waited: Count = reporter.waits.series(method)
         self.messages = {way: reporter.messages.series(caller, callee, method, way, side) for way in Direction}
         self.sizes = {way: reporter.sizes.series(way, side) for way in Direction}
 
@@ -81,7 +86,7 @@ class MetricsReporter:
         series_limit: int = SERIES_LIMIT,
         version: str = sidecar.__version__,
     ) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = Registry()
         self._clock = clock
         self._methods = methods or KnownMethods()
         self._series_limit = series_limit
@@ -97,7 +102,7 @@ class MetricsReporter:
     def exchange_started(self, exchange: Exchange) -> None:
         self._open[exchange] = self._edge(exchange)
         lineage = exchange.lineage
-        self._joins.series(lineage.source).add()
+        self._joins.series(lineage.source, exchange.side).add()
         if lineage.rejected:
             self.lineage_rejected(lineage.rejected)
 
@@ -112,7 +117,7 @@ class MetricsReporter:
             finding.check, finding.rule, finding.severity, exchange.caller, exchange.callee, action
         ).add()
         if finding.severity is Severity.INTERNAL and isinstance(exchange.decision, Forward):
-            self.fail_open(finding.check, finding.rule)
+            self.fail_open(finding.check, finding.rule.replace("-", "_"))
         if action is Action.REJECTED and (finding.reason is Reason.OVERLOADED or is_breakers(finding)):
             self.shed(exchange.callee, finding.rule)
 
@@ -129,6 +134,10 @@ class MetricsReporter:
         edge.ended(code, exchange.decision.label).add(1, exemplar)
         edge.duration.observe(outcome.duration_s, exemplar)
         edge.overhead.observe(outcome.overhead_s, exemplar)
+        if outcome.waited_s:
+            edge.waited.add(outcome.waited_s)
+        for check in {finding.check for finding in exchange.findings if finding.severity is Severity.ERROR}:
+            self.violations.series(check, exchange.caller, exchange.callee, exchange.side).add()
         if exchange.is_retry:
             self.retries.series(exchange.caller, exchange.callee).add()
 
@@ -196,7 +205,9 @@ class MetricsReporter:
     def _register_exchanges(self) -> None:
         self.exchanges = self._counter(names.EXCHANGES)
         self.durations = self._histogram(names.EXCHANGE_DURATION)
+        self.violations = self._counter(names.VIOLATIONS)
         self.overheads = self._histogram(names.OVERHEAD_DURATION)
+        self.waits = self._counter(names.WAITED)
         self.messages = self._counter(names.MESSAGES)
         self.sizes = self._histogram(names.MESSAGE_SIZE)
         self.registry.register(ScrapedGauge(names.INFLIGHT, self._inflight))
@@ -206,13 +217,13 @@ class MetricsReporter:
         # Label values that are known beforehand start at 0, so that an alert sees their first increase.
         self.findings = self._counter(names.FINDINGS)
         self.fail_opens = self._counter(names.FAIL_OPEN)
-        self.rejections = self._counter(names.LINEAGE_REJECTED)
+        self.rejections = self._counter(names.LINEAGE_REJECTED, *zip(Rejected, strict=True))
         self.sheds = self._counter(names.SHED)
         self.retries = self._counter(names.RETRIES)
-        self._joins = self._counter(names.TRACE_JOINS, JOINS)
-        self._spans = self._counter(names.SPANS, SPAN_OUTCOMES)
-        self._reloads = self._counter(names.SPEC_RELOADS, RELOADS)
-        self._secret_reloads = self._counter(names.SECRET_RELOADS)
+        self._joins = self._counter(names.TRACE_JOINS, *product(JOINS, Side))
+        self._spans = self._counter(names.SPANS, *zip(SPAN_OUTCOMES, strict=True))
+        self._reloads = self._counter(names.SPEC_RELOADS, *zip(RELOADS, strict=True))
+        self._secret_reloads = self._counter(names.SECRET_RELOADS, *product(SECRETS, RELOADS))
 
     def _register_process(self, version: str) -> None:
         build: dict[tuple[str, ...], float] = {(version, platform.python_version()): 1.0}
@@ -221,10 +232,10 @@ class MetricsReporter:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
-    def _counter(self, metric: names.Metric, known: tuple[str, ...] = ()) -> CounterFamily:
+    def _counter(self, metric: names.Metric, *known: tuple[str, ...]) -> CounterFamily:
         family = CounterFamily(metric, self._series_limit)
-        for value in known:
-            family.series(value)
+        for labels in known:
+            family.series(*labels)
         self.registry.register(family)
         return family
 

@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from sidecar.telemetry.registry import Registry
+
 log = logging.getLogger(__name__)
 
 TEXT = "text/plain; charset=utf-8"
@@ -84,8 +86,10 @@ class MetricsServer:
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The exposition and its content type: OpenMetrics (with exemplars) when asked for, else text 0.0.4."""
-        encode, content_type = choose_encoder(accept)
         with self._rendering:
+            if isinstance(self._registry, Registry):
+                return self._registry.page(accept)
+            encode, content_type = choose_encoder(accept)
             return encode(self._registry), content_type
 
     def is_ready(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, get_args
 
 from sidecar.engine.costs import BudgetEvent, Cost, MoneyReporter, Source, Waste
@@ -17,15 +17,22 @@ if TYPE_CHECKING:
 NO_MODEL = "_unknown"
 """Label of usage that names no model, and of calls that report none."""
 
+HANDED_DOWN = "handed-down"
+"""Label of the budget whose rest came with a call: a conversation's, and only the root's sidecar knows its name."""
+
 MICRO_USD = 1_000_000
 
 
 class MoneyMetrics(MoneyReporter):
     """Written on the event loop, read by a scrape."""
 
-    def __init__(self, registry: CollectorRegistry, budgets: Iterable[str], series_limit: int = SERIES_LIMIT) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, budgets: Mapping[str, str], series_limit: int = SERIES_LIMIT
+    ) -> None:
+        """`budgets`: the scope of each, by name."""
         self._tokens = CounterFamily(names.TOKENS, series_limit)
         self._costs = CounterFamily(names.COST, series_limit)
+        self._edges = CounterFamily(names.EDGE_COST, series_limit)
         self._wasted = CounterFamily(names.WASTED_COST, series_limit)
         self._unpriced = CounterFamily(names.UNPRICED_CALLS, series_limit)
         self._events = CounterFamily(names.BUDGET_EVENTS, series_limit)
@@ -34,8 +41,12 @@ class MoneyMetrics(MoneyReporter):
         self._spent: dict[tuple[str, ...], float] = {}
         self._used: dict[tuple[str, ...], float] = {}
         self._begin(budgets)
-        for family in (self._tokens, self._costs, self._wasted, self._unpriced, self._events, self._reloads):
+        counters = (self._tokens, self._costs, self._edges, self._wasted, self._unpriced, self._events, self._reloads)
+        for family in counters:
             registry.register(family)
+        scopes = {**budgets, HANDED_DOWN: "conversation"}
+        known: dict[tuple[str, ...], float] = dict.fromkeys(scopes.items(), 1.0)
+        registry.register(ScrapedGauge(names.BUDGET, lambda: known))
         registry.register(ScrapedGauge(names.BUDGET_LIMIT, self._limits.copy))
         registry.register(ScrapedGauge(names.BUDGET_SPENT, self._spent.copy))
         registry.register(ScrapedGauge(names.BUDGET_USED_MAX, self._used.copy))
@@ -48,6 +59,9 @@ class MoneyMetrics(MoneyReporter):
                 self._tokens.series(agent, model, kind).add(count)
         if cost.source is Source.UNKNOWN:
             self._unpriced.series(agent, model).add()
+
+    def edge_charged(self, caller: str, callee: str, micro_usd: int) -> None:
+        self._edges.series(caller, callee).add(micro_usd / MICRO_USD)
 
     def money_wasted(self, reason: Waste, micro_usd: int) -> None:
         self._wasted.series(reason).add(micro_usd / MICRO_USD)

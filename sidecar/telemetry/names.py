@@ -45,6 +45,13 @@ class Metric:
     query: str
     """An example that answers a question somebody has."""
     buckets: tuple[float, ...] = ()
+    bound: str = ""
+    """How many series it can have, where it is not `metrics.max_series` that limits them: gauges read at the scrape."""
+
+    @property
+    def samples_each(self) -> int:
+        """Series that a scrape shows of one set of labels: of a histogram its buckets, `+Inf`, count and sum."""
+        return len(self.buckets) + 3 if self.kind == "histogram" else 1
 
     @property
     def family(self) -> str:
@@ -71,8 +78,8 @@ def _counter(name: str, labels: str, help_: str, query: str, unit: str = "") -> 
     return _metric(Metric(f"sidecar_{name}", "counter", help_, unit, tuple(labels.split()), query))
 
 
-def _gauge(name: str, labels: str, help_: str, query: str, unit: str = "") -> Metric:
-    return _metric(Metric(f"sidecar_{name}", "gauge", help_, unit, tuple(labels.split()), query))
+def _gauge(name: str, labels: str, help_: str, query: str, bound: str, unit: str = "") -> Metric:
+    return _metric(Metric(f"sidecar_{name}", "gauge", help_, unit, tuple(labels.split()), query, bound=bound))
 
 
 def _histogram(name: str, labels: str, help_: str, query: str, unit: str, buckets: tuple[float, ...]) -> Metric:
@@ -148,6 +155,7 @@ LABELS = {
     "action": "observed, rejected or replayed",
     "reason": "a fixed word for why",
     "how": "propagated, ids, sole_inflight, ambiguous or root",
+    "scope": "conversation, agent, edge or global: what has a purse of its own under that budget",
     "outcome": "what became of it, a fixed word",
     "version": "version of the sidecar",
     "python": "version of the interpreter",
@@ -188,6 +196,12 @@ EXCHANGES = _counter(
     "Exchanges that ended, by gRPC status and by what the sidecar decided.",
     'sum by (callee) (rate(sidecar_exchanges_total{side="inbound",code!="OK"}[5m]))',
 )
+VIOLATIONS = _counter(
+    "violations_total",
+    "check caller callee side",
+    "Exchanges in which a check found an error before they ended, refused for it or not; once for each check.",
+    'sum by (check, callee) (rate(sidecar_violations_total{side="inbound"}[5m]))',
+)
 EXCHANGE_DURATION = _histogram(
     "exchange_duration_seconds",
     "caller callee method side",
@@ -204,6 +218,13 @@ OVERHEAD_DURATION = _histogram(
     "seconds",
     OVERHEAD_SECONDS,
 )
+WAITED = _counter(
+    "waited_seconds_total",
+    "method",
+    "The part of the overhead that was meant: waiting for verifiers or another's answer, slowing a loop.",
+    "sum by (method) (rate(sidecar_waited_seconds_total[5m]))",
+    "seconds",
+)
 MESSAGES = _counter(
     "messages_total",
     "caller callee method direction side",
@@ -219,13 +240,18 @@ MESSAGE_SIZE = _histogram(
     MESSAGE_BYTES,
 )
 INFLIGHT = _gauge(
-    "inflight_exchanges", "callee", "Exchanges under way.", "max by (callee) (sidecar_inflight_exchanges)"
+    "inflight_exchanges",
+    "callee",
+    "Exchanges under way.",
+    "max by (callee) (sidecar_inflight_exchanges)",
+    "one a callee",
 )
 OLDEST_INFLIGHT = _gauge(
     "oldest_inflight_seconds",
     "callee",
     "Age of the oldest exchange under way, 0 where there is none.",
     "max by (callee) (sidecar_oldest_inflight_seconds) > 300",
+    "one a callee",
     "seconds",
 )
 FINDINGS = _counter(
@@ -242,9 +268,9 @@ FAIL_OPEN = _counter(
 )
 TRACE_JOINS = _counter(
     "trace_joins_total",
-    "how",
+    "how side",
     "How each exchange, in both directions, was joined to its cause.",
-    "sum by (how) (rate(sidecar_trace_joins_total[5m]))",
+    'sum by (how) (rate(sidecar_trace_joins_total{side="outbound"}[5m]))',
 )
 SPANS = _counter(
     "spans_total",
@@ -284,6 +310,7 @@ BUILD = _metric(
         "",
         ("version", "python"),
         "count by (version) (sidecar_build_info)",
+        bound="1",
     )
 )
 VERDICTS = _counter(
@@ -291,6 +318,12 @@ VERDICTS = _counter(
     "verifier verdict",
     "Verdicts given.",
     "sum by (verifier, verdict) (rate(sidecar_verdicts_total[5m]))",
+)
+VERIFIER_FAILURES = _counter(
+    "verifier_failures_total",
+    "verifier reason",
+    "Verdicts that were inconclusive because the verifier gave no usable answer, and why.",
+    "sum by (verifier, reason) (increase(sidecar_verifier_failures_total[1h]))",
 )
 VERIFIER_DURATION = _histogram(
     "verifier_duration_seconds",
@@ -326,6 +359,13 @@ COST = _counter(
     "sum by (agent) (increase(sidecar_cost_usd_total[1d]))",
     "usd",
 )
+EDGE_COST = _counter(
+    "edge_cost_usd_total",
+    "caller callee",
+    "Money spent on the answers of an edge, without what verifiers cost.",
+    "topk(10, sum by (caller, callee) (increase(sidecar_edge_cost_usd_total[1d])))",
+    "usd",
+)
 WASTED_COST = _counter(
     "wasted_cost_usd_total",
     "reason",
@@ -334,13 +374,30 @@ WASTED_COST = _counter(
     "usd",
 )
 BUDGET_LIMIT = _gauge(
-    "budget_limit_usd", "budget", "What a budget allows each of its purses.", "sidecar_budget_limit_usd", "usd"
+    "budget_limit_usd",
+    "budget",
+    "What a budget allows each of its purses.",
+    "sidecar_budget_limit_usd",
+    "one a budget",
+    "usd",
+)
+BUDGET = _metric(
+    Metric(
+        "sidecar_budget_info",
+        "info",
+        "The budgets that are configured; `handed-down` is the rest of a conversation's that came with a call.",
+        "",
+        ("budget", "scope"),
+        "sidecar_budget_used_ratio_max * on (job, instance, budget) group_left (scope) sidecar_budget_info",
+        bound="one a budget, and 1",
+    )
 )
 BUDGET_SPENT = _gauge(
     "budget_spent_usd",
     "budget",
     "What was spent of the fullest purse under a budget.",
     "sidecar_budget_spent_usd / sidecar_budget_limit_usd",
+    "one a budget",
     "usd",
 )
 BUDGET_EVENTS = _counter(
@@ -354,6 +411,7 @@ BUDGET_USED_MAX = _gauge(
     "budget",
     "Share used of the fullest purse under a budget.",
     "sidecar_budget_used_ratio_max > 0.8",
+    "one a budget",
     "ratio",
 )
 UNPRICED_CALLS = _counter(
@@ -385,12 +443,14 @@ TASKS = _gauge(
     "callee state",
     "Tasks seen within a week, by the state they were last seen in.",
     "max by (callee, state) (sidecar_tasks)",
+    "65 a callee",
 )
 STUCK_TASKS = _gauge(
     "stuck_tasks",
     "callee",
     "Open tasks without progress for longer than `tasks.stuck_after`.",
     "max by (callee) (sidecar_stuck_tasks) > 0",
+    "one a callee",
 )
 TASK_TRANSITIONS = _counter(
     "task_transitions_total",
@@ -420,7 +480,11 @@ STORE_ERRORS = _counter(
     "store_errors_total", "store operation", "Store verbs that failed.", "rate(sidecar_store_errors_total[5m])"
 )
 STORE_AWAY = _gauge(
-    "store_away", "store", "1 while the shared store does not answer.", "max by (store) (sidecar_store_away) > 0"
+    "store_away",
+    "store",
+    "1 while the shared store does not answer.",
+    "max by (store) (sidecar_store_away) > 0",
+    "1",
 )
 STORE_LOSSES = _counter(
     "store_losses_total",
@@ -428,5 +492,17 @@ STORE_LOSSES = _counter(
     "Times that the store had lost what it once acknowledged: all of it, or the last of it.",
     "increase(sidecar_store_losses_total[1h]) > 0",
 )
-BREAKER_OPEN = _gauge("breaker_open", "target", "1 while a circuit breaker is open.", "sidecar_breaker_open == 1")
-QUARANTINED = _gauge("quarantined", "kind", "Edges held back.", "sum(sidecar_quarantined)")
+BREAKER_OPEN = _gauge(
+    "breaker_open",
+    "target",
+    "1 while a circuit breaker is open.",
+    "sidecar_breaker_open == 1",
+    "one a verifier and callee",
+)
+QUARANTINED = _gauge(
+    "quarantined",
+    "kind",
+    "Edges held back.",
+    "sum(sidecar_quarantined)",
+    "1",
+)

@@ -45,6 +45,7 @@ class Told:
     wasted: list[tuple[str, int]] = field(default_factory=list)
     events: list[tuple[str, str]] = field(default_factory=list)
     stands: list[tuple[str, int, int]] = field(default_factory=list)
+    edges: list[tuple[str, str, int]] = field(default_factory=list)
 
     def cost_settled(self, agent: str, cost: Cost) -> None:
         self.costs.append((agent, cost.micro_usd, cost.source.value))
@@ -54,6 +55,9 @@ class Told:
 
     def budget_event(self, budget: str, event: BudgetEvent) -> None:
         self.events.append((budget, event))
+
+    def edge_charged(self, caller: str, callee: str, micro_usd: int) -> None:
+        self.edges.append((caller, callee, micro_usd))
 
     def budget_stands(self, budget: str, limit_micro_usd: int, fullest: Sequence[Balance]) -> None:
         self.stands.append((budget, limit_micro_usd, fullest[0].used_micro_usd if fullest else 0))
@@ -115,12 +119,18 @@ class Sidecar:
         return await self.engine.message(exchange, message(document or {}, Direction.REQUEST))
 
     async def answers(
-        self, exchange: Exchange, *documents: Any, trailers: Any = (), code: str = "OK", **there: Any
+        self,
+        exchange: Exchange,
+        *documents: Any,
+        trailers: Any = (),
+        code: str = "OK",
+        is_unseen: bool = False,
+        **there: Any,
     ) -> None:
         """The callee answers, and the exchange ends."""
         for number, document in enumerate(documents):
             await self.engine.message(exchange, message(document, Direction.RESPONSE, number))
-        await self.engine.answered(exchange, Answer(Status(code), (), tuple(trailers)), **there)
+        await self.engine.answered(exchange, Answer(Status(code), (), tuple(trailers), is_unseen), **there)
         await self.engine.end(exchange, Status(code))
 
     async def call(self, *documents: Any, metadata: Any = (), method: str = METHOD, **more: Any) -> Exchange:

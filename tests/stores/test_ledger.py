@@ -60,6 +60,15 @@ async def test_a_purse_that_does_not_bind_counts_past_its_limit(store: Store):
     assert await money(store) == (3 * USD, 0)
 
 
+@pytest.mark.parametrize(("spare", "is_allowed"), [(0, True), (USD, True), (USD + 1, False)])
+async def test_what_has_to_be_left_beside_a_hold_is_left(store: Store, spare: int, is_allowed: bool):
+    """It is not held: the next one may have it."""
+    reservation = await store.ledger.reserve("x", USD, [hold()], spare_micro_usd=spare)
+    assert (reservation.refused_by is None) == is_allowed
+    assert await money(store) == (0, USD if is_allowed else 0)
+    assert (await store.ledger.reserve("y", USD, [hold()])).refused_by is None
+
+
 async def test_what_is_withdrawn_was_never_reserved(store: Store):
     """Its hold is free in every purse, and its id may reserve again, in other purses as well."""
     await store.ledger.reserve("x", 300_000, [hold(), hold(ONE)])

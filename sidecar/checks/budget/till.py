@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sidecar.engine.ahead import Key
 from sidecar.engine.exchange import Exchange
@@ -13,6 +13,9 @@ from sidecar.engine.state.ledger import Balance, Draw, Hold, Ledger, Reservation
 from sidecar.engine.state.reach import is_consistent
 from sidecar.engine.state.spool import Spool
 from sidecar.errors import StoreUnavailable
+
+SPARED: Final = 4
+"""What is asked ahead leaves as much as it takes for this many others: it may be given back."""
 
 
 class Receipt(NamedTuple):
@@ -57,11 +60,12 @@ class Till:
             raise
 
     def reserve_ahead(self, exchange: Exchange, amount_micro_usd: int, holds: Sequence[Hold]) -> None:
-        """Ask now what `reserve` will ask, without a share."""
+        """Ask now what `reserve` will ask, without a share. Where it would take the last, it is asked in its turn."""
         if exchange.ahead is None:
             return
         charge_id = exchange.lineage.exchange_id
-        verb = partial(self._shared.reserve, charge_id, amount_micro_usd, holds, share_percent=0)
+        spare = SPARED * amount_micro_usd
+        verb = partial(self._shared.reserve, charge_id, amount_micro_usd, holds, spare_micro_usd=spare)
         exchange.ahead.ask(key_of(charge_id, amount_micro_usd, holds, 0), verb, partial(self._withdraw, charge_id))
 
     async def _withdraw(self, charge_id: str, reservation: Reservation | None) -> None:
@@ -93,7 +97,11 @@ class Till:
             if exchange.ahead is None:
                 answer = await verb()
             else:
-                answer = await exchange.ahead.fetch(key_of(charge_id, amount_micro_usd, holds, share_percent), verb)
+                key = key_of(charge_id, amount_micro_usd, holds, share_percent)
+                is_foreseen = exchange.ahead.has(key)
+                answer = await exchange.ahead.fetch(key, verb)
+                if is_foreseen and answer.refused_by is not None:
+                    answer = await verb()  # what was asked ahead was not to take the last
         except StoreUnavailable as away:
             if self._spool is not None and is_consistent(exchange) and away.may_have_happened:
                 # The hold may stand although the call will not go out: what nobody gave back would be spent in the end.
@@ -107,30 +115,37 @@ class Till:
             self._spool.saw(answer.balances)
         return Receipt(charge_id, answer)
 
-    async def settle(self, receipt: Receipt, amount_micro_usd: int) -> None:
-        """Whatever becomes of the store: what was spent is spent."""
+    async def settle(self, receipt: Receipt, amount_micro_usd: int) -> bool:
+        """Whatever becomes of the store: what was spent is spent. False where another sidecar had settled it before."""
         if receipt.is_local:
             assert self._spool is not None
-            await self._spool.settle(receipt.charge_id, amount_micro_usd)
-            return
+            return await self._spool.settle(receipt.charge_id, amount_micro_usd)
         try:
-            await self._shared.settle(receipt.charge_id, amount_micro_usd)
+            return await self._shared.settle(receipt.charge_id, amount_micro_usd)
         except StoreUnavailable:
             if self._spool is None:
                 raise
             await self._spool.settle_later(receipt.charge_id, amount_micro_usd, receipt.draws, receipt.held_micro_usd)
+            return True
 
-    async def charge(self, charge_id: str, holds: Sequence[Hold], amount_micro_usd: int) -> None:
-        """Money that nobody reserved."""
+    async def leave(self, receipt: Receipt) -> None:
+        """Another sidecar settles it, in the shared ledger; what stood in for that here is forgotten."""
+        if receipt.is_local:
+            assert self._spool is not None
+            await self._spool.forget(receipt.charge_id)
+
+    async def charge(self, charge_id: str, holds: Sequence[Hold], amount_micro_usd: int) -> bool:
+        """Money that nobody reserved. False where another sidecar had charged it before."""
         balances: Sequence[Balance] = ()
         try:
             balances = await self._shared.balances(holds)
-            await self._shared.charge(charge_id, [balance.draw for balance in balances], amount_micro_usd)
+            return await self._shared.charge(charge_id, [balance.draw for balance in balances], amount_micro_usd)
         except StoreUnavailable:
             if self._spool is None:
                 raise
             draws = [balance.draw for balance in balances] or self._spool.draws(holds)
             await self._spool.charge_later(charge_id, draws, amount_micro_usd)
+            return True
 
     async def used(self, hold: Hold) -> int:
         """What was spent and is held of one purse."""

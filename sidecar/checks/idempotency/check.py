@@ -125,6 +125,10 @@ class IdempotencyCheck:
         if (underway := self._underway.get(exchange)) is not None:
             underway.hold.answer = answer
 
+    def store_returned(self) -> None:
+        """Tell it at once what it has not heard."""
+        self._keeper.pay_soon()
+
     async def on_end(self, exchange: Exchange, status: Status) -> Sequence[Finding] | None:
         """Settle, before the caller hears: its next call meets a settled claim. Whoever waits here is woken."""
         self._forget_foreseen(exchange)
@@ -161,7 +165,9 @@ class IdempotencyCheck:
         has_waited = call.until_ns > 0 and claimed.standing is Standing.IN_FLIGHT
         if has_waited:
             exchange.is_going_to_wait()
+            began_ns = self._clock.monotonic_ns()
             claimed = await self._claimant.wait(call, claims, claimed)
+            exchange.waited_ns += self._clock.monotonic_ns() - began_ns
         if claimed.standing is Standing.NEW:
             self._begin(call, claims, claimed, is_acting=is_acting)
         if claimed.standing in (Standing.NEW, Standing.YOURS):

@@ -75,6 +75,7 @@ class PressureCheck:
     ) -> None:
         """`local` counts what this process alone is asked; `shared` what a fleet is."""
         self._settings = settings
+        self._clock = clock
         self._reporter = reporter
         self._holdings = Holdings(shared, local, settings.lease_s)
         self._delays = Delays(clock, random)
@@ -252,7 +253,9 @@ class PressureCheck:
                 said.append(finding)
                 return False
             exchange.is_going_to_wait()
+            began_ns = self._clock.monotonic_ns()
             landed = await self._flights.join(flight)
+            exchange.waited_ns += self._clock.monotonic_ns() - began_ns
             if isinstance(landed, Recording):
                 said.append(replace(finding, recording=landed))
                 return True

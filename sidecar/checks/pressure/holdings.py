@@ -6,7 +6,7 @@ Where a part observes, a shared store that is away refuses nobody: this process'
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
 from sidecar.checks.pressure.findings import below
@@ -20,6 +20,9 @@ from sidecar.errors import StoreUnavailable
 
 Told = TypeVar("Told")
 Verb = Callable[[Pressure], Coroutine[Any, Any, Told]]
+
+SPARED_MIN: Final = 4
+"""Places of a room, and tokens of a bucket, that are not taken ahead; of large ones a tenth."""
 
 NO_LEASE_S: Final = 1e9
 """In this process alone nobody crashes without us, so nothing has to run out."""
@@ -37,9 +40,21 @@ class Question(Generic[Told]):
     """Takes it back where nobody came to hear the answer, which is None where there was none."""
 
 
-def taking(exchange: Exchange, limit: Limit) -> Question[float]:
+def was_asked(exchange: Exchange, question: Question[Any]) -> bool:
+    """Whether its answer is one that was asked for ahead."""
+    return exchange.ahead is not None and exchange.ahead.has(question.key)
+
+
+def spared(most: int) -> int:
+    """How many of so many may be taken ahead: the last are left to whoever has come to its turn."""
+    return most - max(SPARED_MIN, most // 10)
+
+
+def taking(exchange: Exchange, limit: Limit, burst: int | None = None) -> Question[float]:
     rate, exchange_id = limit.rate, exchange.lineage.exchange_id
     assert rate is not None
+    if burst is not None:
+        rate = replace(rate, burst=burst)
 
     async def put_back(at: Pressure, wait_s: float | None) -> None:
         if not wait_s:
@@ -62,8 +77,8 @@ def affording(exchange: Exchange, terms: RetryTerms, is_retry: bool) -> Question
     return Question(terms.scope, terms.mode, verb, key, lambda at, _: at.forget_call(edge, exchange_id))
 
 
-def entering(exchange: Exchange, limit: Limit, lease_s: float) -> Question[bool]:
-    places, exchange_id = limit.concurrency or 0, exchange.lineage.exchange_id
+def entering(exchange: Exchange, limit: Limit, places: int, lease_s: float) -> Question[bool]:
+    exchange_id = exchange.lineage.exchange_id
 
     async def leave(at: Pressure, has_entered: bool | None) -> None:
         if has_entered is not False:
@@ -94,7 +109,11 @@ class Holdings:
 
     async def take(self, exchange: Exchange, limit: Limit) -> float:
         """0.0, or the seconds until a token may be there."""
-        return await self._ask(exchange, taking(exchange, limit))
+        question = taking(exchange, limit)
+        is_foreseen = was_asked(exchange, question)
+        wait_s = await self._ask(exchange, question)
+        # What was asked ahead was not to take one of the last.
+        return await self._ask(exchange, question) if wait_s and is_foreseen else wait_s
 
     async def afford(self, exchange: Exchange, terms: RetryTerms, is_retry: bool) -> bool:
         """Whether the budget allows this call. One that is no retry always passes, and earns a part of one."""
@@ -109,25 +128,34 @@ class Holdings:
 
         if limit.scope == "fleet":
             self._leases.hold((exchange, limit), Lease(enter, lambda: self._leave(limit, exchange_id)))
-        has_entered = await enter()
+        is_foreseen = was_asked(exchange, question)
+        has_entered = await enter() or (is_foreseen and await enter())
         if not has_entered:
             self._leases.release((exchange, limit))
         return has_entered
 
     def take_ahead(self, exchange: Exchange, limit: Limit) -> None:
-        self._ahead(exchange, taking(exchange, limit))
+        assert limit.rate is not None
+        if (burst := spared(limit.rate.burst)) > 0:
+            self._ahead(exchange, taking(exchange, limit, burst))
 
     def afford_ahead(self, exchange: Exchange, terms: RetryTerms, is_retry: bool) -> None:
         self._ahead(exchange, affording(exchange, terms, is_retry))
 
     def enter_ahead(self, exchange: Exchange, limit: Limit) -> None:
-        self._ahead(exchange, self._entering(exchange, limit))
+        if (places := spared(limit.concurrency or 0)) > 0:
+            self._ahead(exchange, self._entering(exchange, limit, places))
 
     def wait_ahead(self, exchange: Exchange, wait: Wait, terms: DeadlockTerms) -> None:
         self._ahead(exchange, self._waiting(wait, terms))
 
-    def _entering(self, exchange: Exchange, limit: Limit) -> Question[bool]:
-        return entering(exchange, limit, self._lease_s if limit.scope == "fleet" else NO_LEASE_S)
+    def _entering(self, exchange: Exchange, limit: Limit, places: int | None = None) -> Question[bool]:
+        return entering(
+            exchange,
+            limit,
+            limit.concurrency or 0 if places is None else places,
+            self._lease_s if limit.scope == "fleet" else NO_LEASE_S,
+        )
 
     def _waiting(self, wait: Wait, terms: DeadlockTerms) -> Question[tuple[Wait, ...]]:
         return waiting(wait, terms, self._lease_s)

@@ -103,11 +103,13 @@ class Ledger(Protocol):
         holds: Sequence[Hold],
         *,
         share_percent: int = 0,
+        spare_micro_usd: int = 0,
         lease_s: float = LEASE_S,
     ) -> Reservation:
         """Hold the amount in every purse, or in none: spent + held + amount may not exceed any binding limit.
 
         `share_percent` holds more where there is more: this share of what the tightest binding purse has left.
+        `spare_micro_usd` has to be left beside it, or it is refused: who may give it back must not take the last.
         """
 
     async def settle(self, charge_id: str, amount_micro_usd: int) -> bool:

@@ -151,7 +151,7 @@ RESERVE: Final = Script(
     for index, hold in ipairs(given.holds) do
         local purse, limit = standing(hold)
         local left = limit - purse[2] - purse[3]
-        if hold[6] and left < given.amount then return answer(1, 0, index - 1) end
+        if hold[6] and left < given.amount + given.spare then return answer(1, 0, index - 1) end
     end
     if given.share > 0 then
         local least
@@ -262,6 +262,7 @@ class RedisLedger:
         holds: Sequence[Hold],
         *,
         share_percent: int = 0,
+        spare_micro_usd: int = 0,
         lease_s: float = LEASE_S,
     ) -> Reservation:
         self._learn(hold.purse for hold in holds)
@@ -270,6 +271,7 @@ class RedisLedger:
             "amount": amount_micro_usd,
             "holds": [shape_of(hold) for hold in holds],
             "share": share_percent,
+            "spare": spare_micro_usd,
             "lease_ms": int(lease_s * 1000),
         }
         first, held, refused, *numbers = await self._run(RESERVE, given)

@@ -75,6 +75,7 @@ class SqliteLedger:
         holds: Sequence[Hold],
         *,
         share_percent: int = 0,
+        spare_micro_usd: int = 0,
         lease_s: float = LEASE_S,
     ) -> Reservation:
         def verb(cursor: sqlite3.Cursor, now_ms: int) -> Reservation:
@@ -85,7 +86,7 @@ class SqliteLedger:
                 return Reservation(before, known[0], is_new=False)
             lefts = [(index, each.left_micro_usd) for index, each in enumerate(before) if holds[index].is_binding]
             for index, left in lefts:
-                if left < amount_micro_usd:
+                if left < amount_micro_usd + spare_micro_usd:
                     return Reservation(before, 0, refused_by=index)
             share = min((left for _, left in lefts), default=0) * share_percent // 100
             held = max(amount_micro_usd, share)
