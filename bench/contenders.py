@@ -17,6 +17,7 @@ BASE: Final = "bare unary proxy"
 """What all others are compared with."""
 
 DEFAULT: Final = "sidecar, default"
+JOURNALED: Final = "sidecar, default, journal"
 GUARDED: Final = "sidecar, every guard"
 GUARDED_REDIS: Final = "sidecar, every guard, Redis"
 
@@ -172,6 +173,7 @@ class Builder:
             ("envoy", lambda _: self.envoy()),
             (LOOPS, lambda name: self.sidecar(name, more=LOOPS_OFF)),
             (DEFAULT, self.sidecar),
+            (JOURNALED, lambda name: self.sidecar(name, more=f'journal: "sqlite://{self._folder}/journal.db"')),
             (GUARDED, self.guarded),
         ]
         if (redis := field.redis) is not None:

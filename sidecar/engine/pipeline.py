@@ -15,7 +15,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sidecar.engine import policy
@@ -26,6 +26,7 @@ from sidecar.engine.finding import FORWARD, Action, Decision, Finding, Forward, 
 from sidecar.engine.guarding import Guards
 from sidecar.engine.lineage import LineageKeeper, caller_of, renamed
 from sidecar.engine.message import NO_NAMES, Direction, Message, Names
+from sidecar.engine.modes import Modes
 from sidecar.engine.ports import Check, Clock, Reporter, Specs
 from sidecar.engine.state.reach import is_consistent
 from sidecar.errors import MalformedMessage, Reason, StoreUnavailable
@@ -62,13 +63,16 @@ class Engine:
         reporters: Sequence[Reporter] = (),
         guards: Guards | None = None,
         is_worth_asking_ahead: Callable[[], bool] | None = None,
+        modes: Modes | None = None,
     ) -> None:
         """`is_worth_asking_ahead`: whether the store is far away, and there. None: it never is far."""
         self._clock = clock
         self._is_worth_asking_ahead = is_worth_asking_ahead or (lambda: False)
         self._wariness = Wariness(clock)
+        self._by_conversation: list[Any] = [check for check in checks if hasattr(check, "goes_by_conversation")]
         self._background: set[asyncio.Task[None]] = set()
         self._guards = guards or Guards()
+        self._modes = modes or Modes()
         self._lineage = lineage
         self._specs = specs
         self._on_start = hooks_of(checks, "on_start")
@@ -94,7 +98,9 @@ class Engine:
     async def arrive(self, arrival: Arrival) -> Exchange:
         """The first half: lineage and spec are settled. Whoever got the exchange must `end` it."""
         entered_ns = self._clock.monotonic_ns()
-        route = arrival.route
+        route = self._modes.route(arrival.route)
+        if route is not arrival.route:
+            arrival = replace(arrival, route=route)
         lineage, naming = self._lineage.foresee(arrival, route.callee, names_of(arrival.first))
         if naming is not None and not self._is_worth_asking_ahead():
             lineage, naming = renamed(lineage, await naming), None
@@ -109,6 +115,7 @@ class Engine:
             is_guarded_here=self._guards.are_here(route),
             remainder_micro_usd=lineage.remainder_micro_usd,
             naming=naming,
+            observed_checks=self._modes.observed_checks,
         )
         if naming is None:
             self._tell("exchange_started", exchange)
@@ -118,6 +125,8 @@ class Engine:
     async def open(self, exchange: Exchange) -> Decision:
         """The second half: the checks look at the headers."""
         entered_ns = self._clock.monotonic_ns()
+        if exchange.naming is not None and any(check.goes_by_conversation for check in self._by_conversation):
+            await self.named(exchange)
         if exchange.naming is None or exchange.arrival.first is None:
             await self._look(self._on_start, exchange, None, exchange)
             await self.named(exchange)  # the call may go out now, and tells its callee of the conversation

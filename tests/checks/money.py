@@ -45,19 +45,18 @@ class Told:
     wasted: list[tuple[str, int]] = field(default_factory=list)
     events: list[tuple[str, str]] = field(default_factory=list)
     stands: list[tuple[str, int, int]] = field(default_factory=list)
-    edges: list[tuple[str, str, int]] = field(default_factory=list)
 
     def cost_settled(self, agent: str, cost: Cost) -> None:
         self.costs.append((agent, cost.micro_usd, cost.source.value))
+
+    def edge_charged(self, caller: str, callee: str, micro_usd: int) -> None:
+        """Metrics alone go by it."""
 
     def money_wasted(self, reason: Waste, micro_usd: int) -> None:
         self.wasted.append((reason.value, micro_usd))
 
     def budget_event(self, budget: str, event: BudgetEvent) -> None:
         self.events.append((budget, event))
-
-    def edge_charged(self, caller: str, callee: str, micro_usd: int) -> None:
-        self.edges.append((caller, callee, micro_usd))
 
     def budget_stands(self, budget: str, limit_micro_usd: int, fullest: Sequence[Balance]) -> None:
         self.stands.append((budget, limit_micro_usd, fullest[0].used_micro_usd if fullest else 0))

@@ -238,4 +238,4 @@ class IdempotencyCheck:
 def acting(exchange: Exchange, spec: Spec, terms: Idempotency) -> tuple[Mode | None, bool]:
     """The mode of what is said about a duplicate, and whether that is enforced."""
     mode = Mode.OBSERVE if terms.duplicates == "observe" else spec.mode
-    return mode, weakest(exchange.route.mode, mode) is Mode.ENFORCE
+    return mode, weakest(exchange.mode_for(NAME), mode) is Mode.ENFORCE

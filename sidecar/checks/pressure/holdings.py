@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
-from sidecar.checks.pressure.findings import below
+from sidecar.checks.pressure.findings import CHECK, below
 from sidecar.checks.pressure.leases import Lease, Leases
 from sidecar.checks.pressure.settings import DeadlockTerms, Limit, RetryTerms, Scope
 from sidecar.engine.ahead import Key
@@ -194,7 +194,7 @@ class Holdings:
         try:
             return await self._shared.ask(exchange, question.verb, question.key)
         except StoreUnavailable:
-            if weakest(exchange.route.mode, below(exchange, question.mode)) is Mode.ENFORCE:
+            if weakest(exchange.mode_for(CHECK), below(exchange, question.mode)) is Mode.ENFORCE:
                 raise
             return await question.verb(self._local)
 

@@ -49,7 +49,7 @@ class TaskCheck:
         spec = exchange.spec if exchange.spec is not None and exchange.spec.task is not None else None
         terms = spec.task if spec is not None else None
         if message.direction is Direction.RESPONSE:
-            return spec is None or weakest(exchange.route.mode, spec.mode) is not Mode.ENFORCE
+            return spec is None or weakest(exchange.mode_for(self.name), spec.mode) is not Mode.ENFORCE
         if message.is_readable and (task := asked_about(exchange, terms, message)):
             self._tasks.ahead(exchange, *knowing(exchange.callee, bounded(task)))
         return True
@@ -118,7 +118,7 @@ class TaskCheck:
             is_terminal=report.state in machine.terminal,
             is_waiting=report.state in machine.interrupted,
             is_progress=report.is_progress,
-            is_held=spec is not None and weakest(exchange.route.mode, spec.mode) is Mode.ENFORCE,
+            is_held=spec is not None and weakest(exchange.mode_for(self.name), spec.mode) is Mode.ENFORCE,
             age_s=(self._clock.monotonic_ns() - began_ns) / 1e9,
             work=work_of(exchange) if message.sequence == 0 else "",
         )
