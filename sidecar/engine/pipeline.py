@@ -277,8 +277,8 @@ class Engine:
                 await self.named(exchange)
             await self._run(hooks, exchange, *arguments)
             return
-        # What is judged without a store comes before: it may refuse, and then nothing is to be taken back.
-        first = next((place for place, hook in enumerate(hooks) if hook.ahead is not None), len(hooks))
+        # What is judged without waiting comes before: it may refuse, and then nothing is to be taken back.
+        first = next((place for place, hook in enumerate(hooks) if hook.is_async or hook.ahead), len(hooks))
         await self._run(hooks[:first], exchange, *arguments)
         if not isinstance(exchange.decision, Forward):
             return

@@ -12,7 +12,6 @@ from redis import Redis
 
 from sidecar.errors import StoreUnavailable
 from sidecar.stores.redis import LinkTls, RedisLink, Script
-from sidecar.stores.redis.link import CONNECTIONS_MAX
 from tests.stores.places import RedisServer, free_port
 from tests.transparency.certs import TlsFiles, make_tls_files
 
@@ -21,6 +20,10 @@ COUNT = Script("count", "return redis.call('INCR', KEYS[1])")
 BROKEN = Script("broken", "return nothing.at_all")
 NOW = Script("now", "return now")
 SLOW_COUNT = Script("slow_count", "for _ = 1, tonumber(ARGV[1]) do end return redis.call('INCR', KEYS[1])")
+
+
+BUSY = 8
+"""Verbs on their way, one after the other, while Redis does not answer."""
 
 
 class Watching:
@@ -216,11 +219,11 @@ async def test_as_many_pipelines_as_there_may_be_are_no_absence(redis_url: str):
         with Redis.from_url(redis_url) as redis:
             redis.execute_command("CLIENT", "PAUSE", 300, "ALL")
         asked = []
-        for number in range(CONNECTIONS_MAX):
+        for number in range(BUSY):
             asked.append(asyncio.ensure_future(link.run(ECHO, ["k"], (number,))))
             await asyncio.sleep(0.005)
         assert await link._probe()
-        assert await asyncio.gather(*asked) == [b"%d" % number for number in range(CONNECTIONS_MAX)]
+        assert await asyncio.gather(*asked) == [b"%d" % number for number in range(BUSY)]
     assert watching.heard == []
 
 
