@@ -42,6 +42,8 @@ QUERY_LIMIT_S: Final = 0.5
 """For one page. What docs/journal.md calls well under a second, on a machine with other work to do."""
 LOST_WITHIN_S: Final = 1.5
 """Of a kill: what was answered longer before it must be in the journal. A flush every 200 ms, and time to write."""
+SLOWER_MAX, SLOWER_MAX_MS = 1.5, 2.0
+"""How much longer the median call may take with a journal: a factor, and milliseconds for the noise of short ones."""
 GROWTH_LIMIT_MIB: Final = 40.0
 """Of the sidecar with a journal, between the first third of the time and the last."""
 TAILS: Final = 5
@@ -146,6 +148,8 @@ class Seen:
     answered: dict[str, float] = field(default_factory=dict)
     """Monotonic seconds of each answer, by trace id."""
     failed: int = 0
+    cpu_s: float = 0.0
+    """Of the sidecar meanwhile."""
 
 
 async def say(call: Any, number: int, seen: Seen) -> None:
@@ -214,7 +218,9 @@ def loaded(folder: Path, seconds: float, rate: float) -> list[str]:
                 asyncio.run(paced(each.port, 10**9, calls_per_s, 2.0, Seen()))
             for turn in range(round(seconds / slice_s)):
                 for each in (plain, kept):
+                    before_s = each.cpu_s()
                     asyncio.run(paced(each.port, turn * 10**6, calls_per_s, slice_s, seen[each.name]))
+                    seen[each.name].cpu_s += each.cpu_s() - before_s
                 rss_mib.append(kept.rss_mib())
         faults = report_load(seen, rss_mib, rate)
     said = json.loads((folder / "kept.log").read_text().strip().splitlines()[-1])
@@ -237,13 +243,22 @@ def loaded(folder: Path, seconds: float, rate: float) -> list[str]:
 
 
 def report_load(seen: dict[str, Seen], rss_mib: Sequence[float], rate: float) -> list[str]:
-    faults = []
+    faults, medians = list[str](), dict[str, float]()
     for name, each in seen.items():
         latencies = sorted(each.latencies_s)
         cuts = [latencies[int(len(latencies) * share)] * 1000 for share in (0.5, 0.9, 0.99)]
-        print(f"  {name:<6}{len(latencies):>7} calls, ms: p50 {cuts[0]:.2f}, p90 {cuts[1]:.2f}, p99 {cuts[2]:.2f}")
+        cpu_us = each.cpu_s / len(latencies) * 1e6
+        print(
+            f"  {name:<6}{len(latencies):>7} calls, ms: p50 {cuts[0]:.2f}, p90 {cuts[1]:.2f}, p99 {cuts[2]:.2f}", end=""
+        )
+        print(f"; {cpu_us:.0f} CPU µs a call")
+        medians[name] = cuts[0]
         if each.failed:
-            faults.append(f"{each.failed} calls of {name} failed")
+            faults.append(
+                f"{each.failed} calls of {name} failed: this machine does not take {rate:.0f} messages a second"
+            )
+    if medians["kept"] > medians["plain"] * SLOWER_MAX + SLOWER_MAX_MS:
+        faults.append(f"half of all calls took {medians['kept']:.1f} ms with a journal, {medians['plain']:.1f} without")
     third = max(len(rss_mib) // 3, 1)
     grown = statistics.mean(rss_mib[-third:]) - statistics.mean(rss_mib[:third])
     print(f"  RSS with the journal: {rss_mib[0]:.0f} MiB at first, {rss_mib[-1]:.0f} at last, {rate:.0f} messages/s")

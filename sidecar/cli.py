@@ -22,6 +22,7 @@ from sidecar.commands.verifier import verifier
 from sidecar.config import Config
 from sidecar.errors import EX_USAGE, ConfigError
 from sidecar.journaling import redactor_of
+from sidecar.operator.commands import COMMANDS
 from sidecar.prices import PriceSource
 from sidecar.spec_files import SpecSource
 from sidecar.telemetry.logs import setup_logging
@@ -46,15 +47,18 @@ class Group(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         try:
-            super().main(*args, **{**kwargs, "standalone_mode": False})
-        except click.ClickException as error:
+            code = super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.UsageError as error:
             error.show()
             sys.exit(EX_USAGE)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
         except click.Abort:
             sys.exit(130)
         except ConfigError as error:
             refuse(error)
-        sys.exit(0)
+        sys.exit(code if isinstance(code, int) else 0)  # what a command gave to `Context.exit`
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -114,6 +118,8 @@ def demo(keep: bool) -> None:
 
 
 main.add_command(journal)
+for operators in COMMANDS:
+    main.add_command(operators)
 main.add_command(prices)
 main.add_command(replay)
 main.add_command(spec)

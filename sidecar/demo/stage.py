@@ -56,6 +56,10 @@ class Stage:
     def config(self, name: str) -> Path:
         return self.folder / f"{name}.yaml"
 
+    def admin(self, name: str) -> Path:
+        """The socket of the sidecar's admin service."""
+        return self.folder / f"{name}.admin"
+
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
@@ -97,6 +101,7 @@ def filled_template(stage: Stage, agent: str, sink: str) -> str:
         "descriptors": str(stage.root / "specs" / "a2a" / "a2a_v1.binpb"),
         "specs": str(stage.root / "examples" / "demo" / "specs"),
         "key": str(stage.folder / "lineage.key"),
+        "admin": str(stage.admin(agent)),
         "sink": sink,
     }
     return Template(template.read_text(encoding="utf-8")).substitute(stage.addresses, **places)

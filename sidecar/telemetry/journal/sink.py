@@ -41,7 +41,7 @@ class SinkRefused(Exception):
 
 
 class Sink(Protocol):
-    """One place. All is called on one thread of its own, but `close_soon`."""
+    """One place. All of it is called on one thread of its own."""
 
     name: str
     """Label in metrics and log lines: sqlite, jsonl, otlp, redis."""
