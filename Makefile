@@ -25,7 +25,7 @@ demo: venv ## Four real agents, each behind a sidecar: the main job in under two
 	$(BIN)/sidecar demo $(ARGS)
 
 test: venv tools-test ## The whole test suite
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 compose-check: venv tools-test ## Start what docker-compose.yml starts, without Docker: namespaces, so root (about a minute)
 	@command -v ip >/dev/null && command -v wget >/dev/null || (apt-get update -qq && $(APT) iproute2 wget)
