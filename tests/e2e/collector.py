@@ -1,0 +1,22 @@
+"""A span receiver that can be told to refuse, as a collector does whose quota is used up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from sidecar.demo.otlp_sink import OtlpSink, Request, Response
+
+
+class Collector(OtlpSink):
+    """Use as `async with Collector() as collector`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_refusing = False
+
+    async def Export(self, request: Request, context: Any) -> Response:
+        if self.is_refusing:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "the quota of this project is used up")
+        return await super().Export(request, context)

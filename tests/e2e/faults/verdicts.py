@@ -1,0 +1,77 @@
+"""Faults of those who judge, and of what they judge."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sidecar.demo.panel_scenes import WRONG_TOTAL
+from sidecar.demo.scenes import facts
+from sidecar.demo.user import ask
+from tests.e2e.faults.fault import Fault, shown
+from tests.e2e.traffic import again_and_again, written_up
+from tests.e2e.world import World
+
+
+@asynccontextmanager
+async def invented_figures(world: World) -> AsyncIterator[None]:
+    """The writer adds a figure of its own to what it was given, and `grounding` cannot find where it comes from."""
+    async with again_and_again(lambda _: written_up(world, "writer", "tunnels"), 0.3):
+        yield
+
+
+@asynccontextmanager
+async def split_panel(world: World) -> AsyncIterator[None]:
+    """A fact that does not add up is repeated faithfully by the essayist: two verifiers are content, `arithmetic` is not."""
+    async with again_and_again(lambda _: ask(world.stage.sidecar("essayist"), {"data": facts(WRONG_TOTAL)}), 0.3):
+        yield
+
+
+@asynccontextmanager
+async def dead_verifier(world: World) -> AsyncIterator[None]:
+    """The editor's `rules`, which fails open, is killed. The editor goes on."""
+    await world.workers["editor_rules"].process.kill()
+    async with again_and_again(lambda _: written_up(world, "editor", "bridges"), 0.1, callers=3):
+        yield
+    await world.restart("editor_rules")
+
+
+@asynccontextmanager
+async def hung_verifier(world: World) -> AsyncIterator[None]:
+    """The proof-reader's `rules` stops in the middle of its work. Its breaker is set to a patience that never ends."""
+    process = world.workers["reader_rules"].process
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        async with again_and_again(lambda _: written_up(world, "reader", "bridges"), 0.1, callers=3):
+            yield
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+
+
+FAULTS = (
+    Fault(
+        "a writer that adds figures of its own",
+        invented_figures,
+        (shown("SidecarVerdictFailures", verifier="grounding"),),
+    ),
+    Fault(
+        "answers on which one verifier stands alone",
+        split_panel,
+        (shown("SidecarVerifierDissent", verifier="essayist_arithmetic"),),
+    ),
+    Fault(
+        "a verifier killed",
+        dead_verifier,
+        (
+            shown("SidecarVerifierDown", {"seen_as": "breaker"}, verifier="editor_rules"),
+            shown("SidecarFailOpen", check="verification", reason="unreachable"),
+        ),
+    ),
+    Fault(
+        "a verifier that hangs",
+        hung_verifier,
+        (shown("SidecarVerifierDown", {"seen_as": "failures"}, verifier="reader_rules"),),
+    ),
+)
