@@ -152,7 +152,7 @@ async def bench(
             for index, each in enumerate(verifiers)
         ]
         registry = CollectorRegistry()
-        metrics = PanelMetrics(registry, [each.name for each in every], spent=MoneyMetrics(registry, ()).cost_settled)
+        metrics = PanelMetrics(registry, [each.name for each in every], spent=MoneyMetrics(registry, {}).cost_settled)
         panel = VerifierPanel(every, clock=clock or SystemClock(), reporter=metrics, backlog=limits)
         stack.push_async_callback(panel.drain, 0)
         yield Bench(panel, registry)

@@ -119,6 +119,8 @@ class VerificationCheck:
             self._ask_later(case)
             return None
         verdict = await self._panel.ask(case.evidence, case.terms, partial(self._heard_observers, case))
+        slowest_s = max((opinion.duration_s for opinion in verdict.opinions), default=0.0)
+        case.exchange.waited_ns += int(slowest_s * 1e9)
         return self._findings(case, verdict, is_held=True)
 
     def _holds(self, case: Case) -> bool:

@@ -162,6 +162,8 @@ class Exchange:
     responses: Tally = field(default_factory=Tally)
     held_ns: int = 0
     """Time that the engine has held this exchange's messages so far."""
+    waited_ns: int = 0
+    """Of that, what a check waited on purpose: for verifiers, for another's answer to the same call, to slow a loop."""
     last_request: Message | None = None
     """What a response is judged against."""
     last_response: Message | None = None
@@ -245,3 +247,8 @@ class Outcome:
     @property
     def overhead_s(self) -> float:
         return self.exchange.held_ns / 1e9
+
+    @property
+    def waited_s(self) -> float:
+        """The part of the overhead that was meant."""
+        return self.exchange.waited_ns / 1e9

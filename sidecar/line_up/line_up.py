@@ -79,7 +79,7 @@ class LineUp:
         self._tell_late = tell_late
         self._registry, self._series_limit = metrics.registry, series_limit(config)
         self._breakers = BreakerGauge(self._registry)
-        budgets = [budget.name for budget in config.budgets]
+        budgets = {budget.name: budget.scope for budget in config.budgets}
         money_metrics = MoneyMetrics(self._registry, budgets, self._series_limit)
         self._panel_metrics = PanelMetrics(
             self._registry,

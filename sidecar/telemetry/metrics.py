@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 import sidecar
-from sidecar.engine.exchange import Origin
+from sidecar.engine.exchange import Origin, Side
 from sidecar.engine.finding import Action, Forward, Severity
 from sidecar.engine.message import Direction
 from sidecar.errors import Reason
@@ -40,7 +41,7 @@ RELOADS = ("loaded", "refused")
 class Edge:
     """The series of one edge and side, looked up once and kept."""
 
-    __slots__ = ("_ended", "_exchanges", "_labels", "duration", "messages", "overhead", "sizes")
+    __slots__ = ("_ended", "_exchanges", "_labels", "duration", "messages", "overhead", "sizes", "waited")
 
     def __init__(self, reporter: MetricsReporter, caller: str, callee: str, method: str, side: str) -> None:
         self._labels = (caller, callee, method, side)
@@ -48,6 +49,7 @@ class Edge:
         self._ended: dict[tuple[str, str], Count] = {}
         self.duration: Distribution = reporter.durations.series(caller, callee, method, side)
         self.overhead: Distribution = reporter.overheads.series(method)
+        self.waited: Count = reporter.waits.series(method)
         self.messages = {way: reporter.messages.series(caller, callee, method, way, side) for way in Direction}
         self.sizes = {way: reporter.sizes.series(way, side) for way in Direction}
 
@@ -97,7 +99,7 @@ class MetricsReporter:
     def exchange_started(self, exchange: Exchange) -> None:
         self._open[exchange] = self._edge(exchange)
         lineage = exchange.lineage
-        self._joins.series(lineage.source).add()
+        self._joins.series(lineage.source, exchange.side).add()
         if lineage.rejected:
             self.lineage_rejected(lineage.rejected)
 
@@ -129,6 +131,10 @@ class MetricsReporter:
         edge.ended(code, exchange.decision.label).add(1, exemplar)
         edge.duration.observe(outcome.duration_s, exemplar)
         edge.overhead.observe(outcome.overhead_s, exemplar)
+        if outcome.waited_s:
+            edge.waited.add(outcome.waited_s)
+        for check in {finding.check for finding in exchange.findings if finding.severity is Severity.ERROR}:
+            self.violations.series(check, exchange.caller, exchange.callee, exchange.side).add()
         if exchange.is_retry:
             self.retries.series(exchange.caller, exchange.callee).add()
 
@@ -192,7 +198,9 @@ class MetricsReporter:
     def _register_exchanges(self) -> None:
         self.exchanges = self._counter(names.EXCHANGES)
         self.durations = self._histogram(names.EXCHANGE_DURATION)
+        self.violations = self._counter(names.VIOLATIONS)
         self.overheads = self._histogram(names.OVERHEAD_DURATION)
+        self.waits = self._counter(names.WAITED)
         self.messages = self._counter(names.MESSAGES)
         self.sizes = self._histogram(names.MESSAGE_SIZE)
         self.registry.register(ScrapedGauge(names.INFLIGHT, self._inflight))
@@ -205,9 +213,9 @@ class MetricsReporter:
         self.rejections = self._counter(names.LINEAGE_REJECTED)
         self.sheds = self._counter(names.SHED)
         self.retries = self._counter(names.RETRIES)
-        self._joins = self._counter(names.TRACE_JOINS, JOINS)
-        self._spans = self._counter(names.SPANS, SPAN_OUTCOMES)
-        self._reloads = self._counter(names.SPEC_RELOADS, RELOADS)
+        self._joins = self._counter(names.TRACE_JOINS, *product(JOINS, Side))
+        self._spans = self._counter(names.SPANS, *zip(SPAN_OUTCOMES, strict=True))
+        self._reloads = self._counter(names.SPEC_RELOADS, *zip(RELOADS, strict=True))
 
     def _register_process(self, version: str) -> None:
         build: dict[tuple[str, ...], float] = {(version, platform.python_version()): 1.0}
@@ -216,10 +224,10 @@ class MetricsReporter:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
-    def _counter(self, metric: names.Metric, known: tuple[str, ...] = ()) -> CounterFamily:
+    def _counter(self, metric: names.Metric, *known: tuple[str, ...]) -> CounterFamily:
         family = CounterFamily(metric, self._series_limit)
-        for value in known:
-            family.series(value)
+        for labels in known:
+            family.series(*labels)
         self.registry.register(family)
         return family
 

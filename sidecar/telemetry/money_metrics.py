@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, get_args
 
 from sidecar.engine.costs import BudgetEvent, Cost, MoneyReporter, Source, Waste
@@ -17,13 +17,19 @@ if TYPE_CHECKING:
 NO_MODEL = "_unknown"
 """Label of usage that names no model, and of calls that report none."""
 
+HANDED_DOWN = "handed-down"
+"""Label of the budget whose rest came with a call: a conversation's, and only the root's sidecar knows its name."""
+
 MICRO_USD = 1_000_000
 
 
 class MoneyMetrics(MoneyReporter):
     """Written on the event loop, read by a scrape."""
 
-    def __init__(self, registry: CollectorRegistry, budgets: Iterable[str], series_limit: int = SERIES_LIMIT) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, budgets: Mapping[str, str], series_limit: int = SERIES_LIMIT
+    ) -> None:
+        """`budgets`: the scope of each, by name."""
         self._tokens = CounterFamily(names.TOKENS, series_limit)
         self._costs = CounterFamily(names.COST, series_limit)
         self._wasted = CounterFamily(names.WASTED_COST, series_limit)
@@ -36,6 +42,9 @@ class MoneyMetrics(MoneyReporter):
         self._begin(budgets)
         for family in (self._tokens, self._costs, self._wasted, self._unpriced, self._events, self._reloads):
             registry.register(family)
+        scopes = {**budgets, HANDED_DOWN: "conversation"}
+        known: dict[tuple[str, ...], float] = dict.fromkeys(scopes.items(), 1.0)
+        registry.register(ScrapedGauge(names.BUDGET, lambda: known))
         registry.register(ScrapedGauge(names.BUDGET_LIMIT, self._limits.copy))
         registry.register(ScrapedGauge(names.BUDGET_SPENT, self._spent.copy))
         registry.register(ScrapedGauge(names.BUDGET_USED_MAX, self._used.copy))

@@ -148,6 +148,7 @@ LABELS = {
     "action": "observed, rejected or replayed",
     "reason": "a fixed word for why",
     "how": "propagated, ids, sole_inflight, ambiguous or root",
+    "scope": "conversation, agent, edge or global: what has a purse of its own under that budget",
     "outcome": "what became of it, a fixed word",
     "version": "version of the sidecar",
     "python": "version of the interpreter",
@@ -187,6 +188,12 @@ EXCHANGES = _counter(
     "Exchanges that ended, by gRPC status and by what the sidecar decided.",
     'sum by (callee) (rate(sidecar_exchanges_total{side="inbound",code!="OK"}[5m]))',
 )
+VIOLATIONS = _counter(
+    "violations_total",
+    "check caller callee side",
+    "Exchanges in which a check found an error before they ended, refused for it or not; once for each check.",
+    'sum by (check, callee) (rate(sidecar_violations_total{side="inbound"}[5m]))',
+)
 EXCHANGE_DURATION = _histogram(
     "exchange_duration_seconds",
     "caller callee method side",
@@ -202,6 +209,13 @@ OVERHEAD_DURATION = _histogram(
     "histogram_quantile(0.99, sum by (le) (rate(sidecar_overhead_seconds_bucket[5m])))",
     "seconds",
     OVERHEAD_SECONDS,
+)
+WAITED = _counter(
+    "waited_seconds_total",
+    "method",
+    "The part of the overhead that was meant: waiting for verifiers or another's answer, slowing a loop.",
+    "sum by (method) (rate(sidecar_waited_seconds_total[5m]))",
+    "seconds",
 )
 MESSAGES = _counter(
     "messages_total",
@@ -241,9 +255,9 @@ FAIL_OPEN = _counter(
 )
 TRACE_JOINS = _counter(
     "trace_joins_total",
-    "how",
+    "how side",
     "How each exchange, in both directions, was joined to its cause.",
-    "sum by (how) (rate(sidecar_trace_joins_total[5m]))",
+    'sum by (how) (rate(sidecar_trace_joins_total{side="outbound"}[5m]))',
 )
 SPANS = _counter(
     "spans_total",
@@ -284,6 +298,12 @@ VERDICTS = _counter(
     "verifier verdict",
     "Verdicts given.",
     "sum by (verifier, verdict) (rate(sidecar_verdicts_total[5m]))",
+)
+VERIFIER_FAILURES = _counter(
+    "verifier_failures_total",
+    "verifier reason",
+    "Verdicts that were inconclusive because the verifier gave no usable answer, and why.",
+    "sum by (verifier, reason) (increase(sidecar_verifier_failures_total[1h]))",
 )
 VERIFIER_DURATION = _histogram(
     "verifier_duration_seconds",
@@ -328,6 +348,16 @@ WASTED_COST = _counter(
 )
 BUDGET_LIMIT = _gauge(
     "budget_limit_usd", "budget", "What a budget allows each of its purses.", "sidecar_budget_limit_usd", "usd"
+)
+BUDGET = _metric(
+    Metric(
+        "sidecar_budget_info",
+        "info",
+        "The budgets that are configured; `handed-down` is the rest of a conversation's that came with a call.",
+        "",
+        ("budget", "scope"),
+        "sidecar_budget_used_ratio_max * on (job, instance, budget) group_left (scope) sidecar_budget_info",
+    )
 )
 BUDGET_SPENT = _gauge(
     "budget_spent_usd",

@@ -38,15 +38,18 @@ class PanelMetrics(PanelReporter):
         self._verdicts = CounterFamily(names.VERDICTS, series_limit)
         self._durations = HistogramFamily(names.VERIFIER_DURATION, series_limit)
         self._dissent = CounterFamily(names.VERIFIER_DISSENT, series_limit)
+        self._failures = CounterFamily(names.VERIFIER_FAILURES, series_limit)
         self._disagreements = CounterFamily(names.ENGINE_DISAGREEMENTS, series_limit)
         self._breakers = breakers or BreakerGauge(registry)
         for verifier in verifiers:
             self._begin(verifier)
-        for family in (self._verdicts, self._durations, self._dissent, self._disagreements):
+        for family in (self._verdicts, self._durations, self._dissent, self._failures, self._disagreements):
             registry.register(family)
 
     def opinion_given(self, opinion: Opinion) -> None:
         self._verdicts.series(opinion.verifier, opinion.value.label).add()
+        if opinion.failure is not None:
+            self._failures.series(opinion.verifier, opinion.failure).add()
         if opinion.failure not in NOT_ASKED:
             self._durations.series(opinion.verifier).observe(opinion.duration_s)
         if opinion.cost is not None:

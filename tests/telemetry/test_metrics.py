@@ -91,6 +91,29 @@ def test_duration_and_overhead_are_in_seconds(reporter: MetricsReporter) -> None
     assert value(reporter, "overhead_seconds_sum", method=EDGE["method"]) == pytest.approx(0.0003)
 
 
+def test_what_was_waited_on_purpose_is_told_from_the_rest(reporter: MetricsReporter) -> None:
+    """A verifier that takes its time does not make the sidecar slow; a call that waited for nobody adds nothing."""
+    call(reporter)
+    exchange = story.exchange()
+    exchange.held_ns, exchange.waited_ns = 700_000_000, 600_000_000
+    reporter.exchange_started(exchange)
+    reporter.exchange_ended(story.ended(exchange))
+    assert value(reporter, "waited_seconds_total", method=EDGE["method"]) == pytest.approx(0.6)
+    assert value(reporter, "overhead_seconds_sum", method=EDGE["method"]) == pytest.approx(0.7003)
+
+
+def test_an_exchange_with_errors_is_counted_once_for_each_check(reporter: MetricsReporter) -> None:
+    """Two broken rules of one spec are one bad exchange: what an objective counts. A warning breaks nothing."""
+    exchange = story.exchange()
+    broken, late = story.finding("request.schema"), replace(story.finding("drift"), check="loop")
+    exchange.findings += [broken, replace(broken, rule="no-query"), replace(late, severity=Severity.WARNING)]
+    reporter.exchange_started(exchange)
+    reporter.exchange_ended(story.ended(exchange))
+    edge = {label: EDGE[label] for label in ("caller", "callee", "side")}
+    assert value(reporter, "violations_total", **edge, check=broken.check) == 1
+    assert value(reporter, "violations_total", **edge, check="loop") is None
+
+
 def test_messages_and_their_bytes_are_counted_each_way(reporter: MetricsReporter) -> None:
     """100 bytes up, 5,000 down."""
     call(reporter)
@@ -168,9 +191,9 @@ def test_a_call_that_a_breaker_refused_is_shed_too(reporter: MetricsReporter) ->
 
 def test_every_exchange_says_how_it_was_joined(reporter: MetricsReporter) -> None:
     """All ways exist from the start, so that an alert sees the first ambiguous one."""
-    assert value(reporter, "trace_joins_total", how="ambiguous") == 0
+    assert value(reporter, "trace_joins_total", how="ambiguous", side="outbound") == 0
     reporter.exchange_started(story.exchange(source=JoinSource.IDS))
-    assert value(reporter, "trace_joins_total", how="ids") == 1
+    assert value(reporter, "trace_joins_total", how="ids", side="inbound") == 1
 
 
 def test_a_lineage_entry_that_was_not_trusted_is_counted(reporter: MetricsReporter) -> None:

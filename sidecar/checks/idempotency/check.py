@@ -138,7 +138,9 @@ class IdempotencyCheck:
         diagnosis = diagnosis_of(exchange, identity, claimed, seen)
         has_waited = waits and claimed.standing is Standing.IN_FLIGHT
         if has_waited:
+            began_ns = self._clock.monotonic_ns()
             claimed = await self._claimant.wait(call, claims, claimed)
+            exchange.waited_ns += self._clock.monotonic_ns() - began_ns
         if claimed.standing is Standing.NEW:
             self._begin(call, claims, claimed, is_acting=is_acting)
         if claimed.standing in (Standing.NEW, Standing.YOURS):

@@ -144,7 +144,9 @@ class LoopCheck:
         finding = self._ladder.near(exchange, measure)
         delay_s = self._ladder.delay_s(exchange, measure)
         if is_new and delay_s > 0 and policy.is_enforced(exchange, finding):
+            began_ns = self._clock.monotonic_ns()
             await self._clock.sleep(delay_s)
+            exchange.waited_ns += self._clock.monotonic_ns() - began_ns
         return finding
 
     def _past(self, exchange: Exchange, measure: Measure, *, is_new: bool = True) -> Finding:

@@ -75,6 +75,7 @@ class PressureCheck:
     ) -> None:
         """`local` counts what this process alone is asked; `shared` what a fleet is."""
         self._settings = settings
+        self._clock = clock
         self._reporter = reporter
         self._holdings = Holdings(shared, local, settings.lease_s)
         self._delays = Delays(clock, random)
@@ -229,7 +230,9 @@ class PressureCheck:
             if not policy.is_enforced(exchange, finding):
                 said.append(finding)
                 return False
+            began_ns = self._clock.monotonic_ns()
             landed = await self._flights.join(flight)
+            exchange.waited_ns += self._clock.monotonic_ns() - began_ns
             if isinstance(landed, Recording):
                 said.append(replace(finding, recording=landed))
                 return True
