@@ -3,7 +3,7 @@
 - *world*: the demo's fleet, and *posts*, agents beside it that are set up for one kind of trouble each.
 - *monitoring*: Prometheus and Alertmanager, with the shipped template and routes, every time divided by one factor.
 - *traffic*: what goes on while nothing is wrong.
-- *fault*: something real that goes wrong, and can be put right again: a process killed, a store stopped, a caller gone wild.
+- *fault*: something real that goes wrong and is put right again: a process killed, a store stopped.
 - *life*: what became of one alert: pending, firing, delivered, resolved.
 
 It is no part of the test suite: `make e2e`.

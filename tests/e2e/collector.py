@@ -16,7 +16,7 @@ class Collector(OtlpSink):
         super().__init__()
         self.is_refusing = False
 
-    async def Export(self, request: Request, context: Any) -> Response:
+    async def Export(self, request: Request, context: Any) -> Response:  # noqa: N802 - the service's own name
         if self.is_refusing:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "the quota of this project is used up")
         return await super().Export(request, context)

@@ -28,7 +28,11 @@ def path_of(stage: Stage, post: Post, what: str) -> Any:
 
 def config_of(stage: Stage, post: Post, sink: str) -> dict[str, Any]:
     specs = [str(path_of(stage, post, "spec"))]
-    specs += [str(stage.root / "examples" / "demo" / "specs" / f"{peer}.yaml") for peer in ("researcher",) if peer in post.peers]
+    specs += [
+        str(stage.root / "examples" / "demo" / "specs" / f"{peer}.yaml")
+        for peer in ("researcher",)
+        if peer in post.peers
+    ]
     config = {
         "agent": post.name,
         "mode": "enforce",

@@ -22,6 +22,8 @@ class Life:
     alert: str
     labels: Mapping[str, str]
     """Exactly, without `alertname`."""
+    waits: bool
+    """Whether its rule waits before it fires, so that it must have been pending."""
     was_pending: bool = False
     firing_s: float | None = None
     delivered_s: float | None = None
@@ -85,7 +87,7 @@ class Watch:
         return True
 
 
-async def begin(watch: Watch, lives: Sequence[Life], limit_s: float, *, is_pending_expected: Callable[[Life], bool]) -> None:
+async def begin(watch: Watch, lives: Sequence[Life], limit_s: float) -> None:
     """From the fault's first moment: wait until each alert has been pending, has fired and was delivered."""
     began_s = time.monotonic()
     for life in lives:
@@ -106,11 +108,15 @@ async def begin(watch: Watch, lives: Sequence[Life], limit_s: float, *, is_pendi
     await watch.until(note, began_s + limit_s)
     for life in lives:
         if life.firing_s is None:
-            near = "; there is " + ", ".join(shown(alert) for alert in watch.like(life.alert)) if watch.like(life.alert) else ""
+            near = (
+                "; there is " + ", ".join(shown(alert) for alert in watch.like(life.alert))
+                if watch.like(life.alert)
+                else ""
+            )
             life.troubles.append(f"did not fire within {limit_s:.0f} s{near}")
         elif life.delivered_s is None:
             life.troubles.append("was not delivered")
-        if is_pending_expected(life) and not life.was_pending and life.firing_s is not None:
+        if life.waits and not life.was_pending and life.firing_s is not None:
             life.troubles.append("fired without having been pending")
 
 

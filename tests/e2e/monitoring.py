@@ -1,4 +1,4 @@
-"""Prometheus and Alertmanager as a user runs them, on the shipped rules and routes with every time divided by one factor."""
+"""Prometheus and Alertmanager as users run them, on the shipped rules and routes, every time divided by one factor."""
 
 from __future__ import annotations
 
@@ -119,7 +119,11 @@ def active(alert: Mapping[str, Any]) -> ActiveAlert:
 def config_of(targets: Path, rules: Sequence[Path], manager: str) -> dict[str, Any]:
     discovery = {"files": [str(targets)], "refresh_interval": "1s"}
     return {
-        "global": {"scrape_interval": f"{SCRAPE_S}s", "scrape_timeout": f"{SCRAPE_S}s", "evaluation_interval": f"{SCRAPE_S}s"},
+        "global": {
+            "scrape_interval": f"{SCRAPE_S}s",
+            "scrape_timeout": f"{SCRAPE_S}s",
+            "evaluation_interval": f"{SCRAPE_S}s",
+        },
         "rule_files": [str(path) for path in rules],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [manager]}]}]},
         "scrape_configs": [{"job_name": JOB, "file_sd_configs": [discovery]}],

@@ -1,25 +1,29 @@
-"""The two halves of a run: one in which nothing goes wrong, and one in which everything does, each thing in its place."""
+"""The two halves of a run: one in which nothing goes wrong, and one in which everything does."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.e2e import life
 from tests.e2e.faults.fault import Fault
 from tests.e2e.life import Life
+from tests.e2e.monitoring import JOB
 from tests.e2e.stand import Stand
 from tests.e2e.template import AlertRule
 from tests.e2e.traffic import ordinary_traffic
-from tests.e2e.world import Tell
+from tests.e2e.world import Tell, World
 
 AT_ONCE = 8
 """Faults that are injected side by side. More would tire two cores, and that is a fault of its own."""
 
 FIRING_LIMIT_S = 60.0
 """From a fault to its delivery, on top of what the rule itself waits."""
+
+RESOLVED_LIMIT_S = 240.0
+"""From the fault's end to the last notification: the longest of the short windows, and the sending."""
 
 PROGRESS_S = 15.0
 """Between two lines that say how far we are."""
@@ -31,8 +35,8 @@ NOT_LABELS = ("__name__", "alertname", "alertstate")
 class Seen:
     """What a phase saw."""
 
-    lives: dict[str, list[Life]] = field(default_factory=dict)
-    """By fault (its alert)."""
+    lives: list[tuple[Fault, Life]] = field(default_factory=list)
+    """Of every alert, under the fault that shows it."""
     strays: list[str] = field(default_factory=list)
     """Alerts that fired, or at the end were pending, and that nobody had asked for."""
     passing: list[str] = field(default_factory=list)
@@ -55,42 +59,66 @@ async def healthy(stand: Stand, duration_s: float, tell: Tell) -> Seen:
 async def faulty(stand: Stand, faults: Sequence[Fault], tell: Tell) -> Seen:
     """Every fault in turn, several side by side, while ordinary traffic goes on."""
     began_s, from_s = time.monotonic(), time.time()
-    seen, places = Seen(), asyncio.Semaphore(AT_ONCE)
+    seen = Seen()
     async with ordinary_traffic(stand.world):
-        work = [asyncio.create_task(one(stand, fault, seen, places, tell)) for fault in in_order(faults, stand.rules)]
-        try:
-            await asyncio.gather(*work)
-        finally:
-            for task in work:
-                task.cancel()
+        await side_by_side(stand, [fault for fault in faults if not fault.is_alone], seen, tell)
+        for fault in faults:
+            if fault.is_alone:
+                await one(stand, fault, seen, tell)
     fired, _ = await history(stand, from_s)
-    expected = [(life.alert, life.labels) for lives in seen.lives.values() for life in lives]
+    expected = [(life.alert, life.labels) for _, life in seen.lives]
     expected += [brought for fault in faults for brought in fault.brings]
     seen.strays = [told(labels) for labels in fired if not any(is_like(labels, *pair) for pair in expected)]
     seen.took_s = time.monotonic() - began_s
     return seen
 
 
-def in_order(faults: Sequence[Fault], rules: Sequence[AlertRule]) -> list[Fault]:
+async def side_by_side(stand: Stand, faults: Sequence[Fault], seen: Seen, tell: Tell) -> None:
     """Those whose rules wait longest begin first."""
-    waits_s = {rule.name: rule.for_s for rule in sorted(rules, key=lambda rule: rule.for_s)}
-    return sorted(faults, key=lambda fault: -waits_s.get(fault.alert, 0.0))
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def in_its_place(fault: Fault) -> None:
+        async with places:
+            await one(stand, fault, seen, tell)
+
+    in_order = sorted(faults, key=lambda fault: -longest_wait_s(rules_of(fault, stand.rules)))
+    work = [asyncio.create_task(in_its_place(fault)) for fault in in_order]
+    try:
+        await asyncio.gather(*work)
+    finally:
+        for task in work:
+            task.cancel()
 
 
-async def one(stand: Stand, fault: Fault, seen: Seen, places: asyncio.Semaphore, tell: Tell) -> None:
-    rules = [rule for rule in stand.rules if rule.name == fault.alert]
-    given = fault.labels(stand.world)
-    lives = [Life(fault.alert, {**rule.labels, **given}) for rule in rules]
-    seen.lives[fault.alert] = lives
-    waits_s = {life.key: rule.for_s for life, rule in zip(lives, rules, strict=True)}
-    limit_s = FIRING_LIMIT_S + max(waits_s.values(), default=0.0) + fault.patience_s
-    async with places:
-        tell(f"{fault.alert}: {fault.words}")
-        async with fault.inject(stand.world):
-            await life.begin(stand.watch, lives, limit_s, is_pending_expected=lambda alive: waits_s[alive.key] > 0)
-        tell(f"{fault.alert}: {summary(lives)}; the fault is removed")
-        await life.end(stand.watch, lives, limit_s)
-        tell(f"{fault.alert}: {summary(lives)}")
+def rules_of(fault: Fault, rules: Sequence[AlertRule]) -> list[AlertRule]:
+    return [rule for rule in rules if any(shown.is_shown_by(rule) for shown in fault.shows)]
+
+
+def longest_wait_s(rules: Sequence[AlertRule]) -> float:
+    return max((rule.for_s for rule in rules), default=0.0)
+
+
+async def one(stand: Stand, fault: Fault, seen: Seen, tell: Tell) -> None:
+    """Inject it, see all that it shows, put it right, and see that end."""
+    rules = rules_of(fault, stand.rules)
+    lives = list(lives_of(fault, rules, stand.world))
+    seen.lives += [(fault, life) for life in lives]
+    names = ", ".join(sorted({life.alert for life in lives}))
+    limit_s = FIRING_LIMIT_S + longest_wait_s(rules)
+    tell(f"{names}: {fault.words}")
+    async with fault.inject(stand.world):
+        await life.begin(stand.watch, lives, limit_s)
+    tell(f"{names}: {summary(lives)}; put right")
+    await life.end(stand.watch, lives, RESOLVED_LIMIT_S)
+    tell(f"{names}: {summary(lives)}")
+
+
+def lives_of(fault: Fault, rules: Sequence[AlertRule], world: World) -> Iterator[Life]:
+    for shown in fault.shows:
+        given = {"job": JOB, **shown.labels(world)}
+        for rule in rules:
+            if shown.is_shown_by(rule):
+                yield Life(rule.name, {**given, **rule.labels}, waits=rule.for_s > 0)
 
 
 def summary(lives: Sequence[Life]) -> str:
@@ -100,7 +128,7 @@ def summary(lives: Sequence[Life]) -> str:
     resolved = [life.resolved_s for life in lives if life.resolved_s is not None]
     if resolved:
         return f"resolved after {max(resolved):.0f} s"
-    return f"fired after {max(life.firing_s or 0 for life in lives):.0f} s, delivered"
+    return f"fired after {max(life.firing_s or 0 for life in lives):.0f} s and was delivered"
 
 
 async def history(stand: Stand, from_s: float) -> tuple[list[Mapping[str, str]], list[Mapping[str, str]]]:

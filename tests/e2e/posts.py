@@ -1,4 +1,4 @@
-"""The agents that the demo has not got: each an ordinary agent of `examples/`, with a sidecar set up for one kind of trouble.
+"""The agents that the demo has not got: each an ordinary agent, its sidecar set up for one kind of trouble.
 
 The demo's own four stay as they are. A fault gets a post of its own, so that faults can be injected side by side and
 each alert be traced to the one that caused it.
@@ -60,9 +60,7 @@ class Post:
     """Where its spans go."""
 
 
-def verifier(
-    name: str, fail: str, *, mode: str = "enforce", timeout: str = "5s", failures: int = 3
-) -> dict[str, Any]:
+def verifier(name: str, fail: str, *, mode: str = "enforce", timeout: str = "5s", failures: int = 3) -> dict[str, Any]:
     """Its address is known once there is a world."""
     breaker = {"failures": failures, "cooldown": "1s"}
     return {"name": name, "mode": mode, "timeout": timeout, "fail": fail, "breaker": breaker}

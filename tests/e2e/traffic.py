@@ -90,7 +90,9 @@ async def errands(world: World, number: int) -> object:
     name = names[number % len(names)]
     program = world.posts[name].program if name in world.posts else "teller"
     if program == "researcher":
-        return await ask(world.stage.sidecar(name), {"data": {"query": TOPICS[number % len(TOPICS)], "limit": 1 + number % 9}})
+        return await ask(
+            world.stage.sidecar(name), {"data": {"query": TOPICS[number % len(TOPICS)], "limit": 1 + number % 9}}
+        )
     if program == "planner":
         return await ask(world.stage.sidecar(name), {"text": TOPICS[number % len(TOPICS)]})
     return await order(world, name, "pay", fresh_account(), payment=str(uuid.uuid4()), amount_usd=1 + number % 50)
@@ -101,7 +103,14 @@ def fresh_account() -> dict[str, Any]:
 
 
 async def order(
-    world: World, post: str, do: str, account: Mapping[str, Any], *, context_id: str = "", is_impatient: bool = False, **more: Any
+    world: World,
+    post: str,
+    do: str,
+    account: Mapping[str, Any],
+    *,
+    context_id: str = "",
+    is_impatient: bool = False,
+    **more: Any,
 ) -> Answer:
     """Have a teller do something."""
     data = {"do": do, "account": dict(account), **more}

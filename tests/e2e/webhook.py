@@ -49,7 +49,9 @@ class Webhook:
         found = (
             delivery
             for delivery in list(self.deliveries)
-            if delivery.at_s >= since_s and (delivery.status, delivery.name) == (status, name) and delivery.labels == labels
+            if delivery.at_s >= since_s
+            and (delivery.status, delivery.name) == (status, name)
+            and delivery.labels == labels
         )
         return next(found, None)
 

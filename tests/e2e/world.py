@@ -75,7 +75,7 @@ class Worker:
 
 
 class World:
-    """Everything that runs, by name. Use as `async with World(root, folder) as world`, then `await world.start(tell)`."""
+    """Everything that runs, by name. Use as `async with World(root, folder) as world`, then `world.start(tell)`."""
 
     def __init__(self, root: Path, folder: Path) -> None:
         self.root = root

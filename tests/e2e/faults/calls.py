@@ -30,7 +30,9 @@ async def runaway_planner(world: World) -> AsyncIterator[None]:
 async def deaf_caller(world: World) -> AsyncIterator[None]:
     """Somebody asks the clerk the same again and again in one conversation, and does not stop when told to."""
     context_id, account = str(uuid.uuid4()), fresh_account()
-    async with again_and_again(lambda _: order(world, "clerk", "write", account | {"limit_usd": 1}, context_id=context_id), 0.1):
+    async with again_and_again(
+        lambda _: order(world, "clerk", "write", account | {"limit_usd": 1}, context_id=context_id), 0.1
+    ):
         yield
 
 

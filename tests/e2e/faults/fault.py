@@ -18,7 +18,7 @@ class Shown:
 
     alert: str
     labels: Callable[[World], Labels]
-    """Those that the expression gives the alert, exactly, without `job`. Those that the rule itself sets come on top."""
+    """Those that the expression gives the alert, exactly, without `job`. Those that the rule sets come on top."""
     of: Labels = field(default_factory=dict)
     """Labels that tell the rules of one name apart, where they need different faults."""
 

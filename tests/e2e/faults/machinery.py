@@ -48,7 +48,9 @@ async def emptied_redis(world: World) -> AsyncIterator[None]:
     """Somebody empties the cellar's Redis every few seconds, also while a payment is under way."""
 
     async def emptied(_: int) -> None:
-        paying = asyncio.create_task(order(world, "cellar", "pay", fresh_account(), payment=str(uuid.uuid4()), amount_usd=1))
+        paying = asyncio.create_task(
+            order(world, "cellar", "pay", fresh_account(), payment=str(uuid.uuid4()), amount_usd=1)
+        )
         await asyncio.sleep(MID_CALL_S)
         await flushed(world.stage.addresses["cellar_redis"])
         await paying
@@ -80,7 +82,9 @@ async def lost_targets(world: World) -> AsyncIterator[None]:
 
 
 def errands_at(world: World, post: str, callers: int = 2) -> AbstractAsyncContextManager[None]:
-    return again_and_again(lambda _: order(world, post, "write", fresh_account() | {"limit_usd": 5}), 0.2, callers=callers)
+    return again_and_again(
+        lambda _: order(world, post, "write", fresh_account() | {"limit_usd": 5}), 0.2, callers=callers
+    )
 
 
 FAULTS = (

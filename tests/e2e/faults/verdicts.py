@@ -24,7 +24,7 @@ async def invented_figures(world: World) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def split_panel(world: World) -> AsyncIterator[None]:
-    """A fact that does not add up is repeated faithfully by the essayist: two verifiers are content, `arithmetic` is not."""
+    """A fact that does not add up is repeated faithfully by the essayist: `arithmetic` alone is not content."""
     async with again_and_again(lambda _: ask(world.stage.sidecar("essayist"), {"data": facts(WRONG_TOTAL)}), 0.3):
         yield
 
