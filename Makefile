@@ -1,13 +1,14 @@
 # Every target sets itself up on a bare Debian 12 with Python 3.11, make and root. `make help` lists them.
 
 PYTHON ?= python3
+PROMETHEUS ?= http://127.0.0.1:9090
 VENV   := .venv
 BIN    := $(VENV)/bin
 PROTOC_VENV := .venv-proto
 APT    := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint check proto proto-check bench bench-memory bench-verifiers bench-loops tools-test clean
+.PHONY: help venv demo test lint check proto proto-check bench bench-memory bench-verifiers bench-loops dashboards dashboards-check tools-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -61,6 +62,12 @@ bench-verifiers: venv ## How good the verifiers are, on the half of the labelled
 
 bench-loops: venv tools-test ## How well loops are found, how often ordinary work is taken for one, and what that costs
 	$(BIN)/python -m bench.loops $(ARGS)
+
+dashboards: venv ## Generate the boards, docs/metrics.md and docs/telemetry.md
+	$(BIN)/python -m dashboards
+
+dashboards-check: venv ## Ask PROMETHEUS (http://127.0.0.1:9090) for everything on every board; fail where there is no data
+	$(BIN)/python -m dashboards.check --prometheus $(PROMETHEUS) $(ARGS)
 
 tools-test:
 	@command -v promtool >/dev/null || (apt-get update -qq && $(APT) prometheus)

@@ -204,6 +204,8 @@ async def test_metrics_tell_tokens_money_and_how_budgets_stand():
         'sidecar_cost_usd_total{agent="callee",model="m",source="reported"} 0.01',
         'sidecar_cost_usd_total{agent="callee",model="_unknown",source="estimated"} 0.01',
         'sidecar_wasted_cost_usd_total{reason="failed"} 0.0',
+        'sidecar_budget_info{budget="all",scope="agent"} 1.0',
+        'sidecar_budget_info{budget="handed-down",scope="conversation"} 1.0',
         'sidecar_budget_limit_usd{budget="all"} 1.0',
         'sidecar_budget_spent_usd{budget="all"} 0.02',
         'sidecar_budget_used_ratio_max{budget="all"} 0.02',

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dashboards.vocabulary import page as telemetry_page
 from sidecar import config
 from sidecar.errors import REPLIES
 from sidecar.spec_files import SpecSource
@@ -72,11 +71,6 @@ async def test_the_checks_are_listed_in_the_order_in_which_they_are_asked():
     rows = re.findall(r"^\| \d+ \| \[`([a-z]+)`\]", GUARDS, flags=re.MULTILINE)
     async with running_sidecar("127.0.0.1:1") as sidecar:
         assert rows == [check.name for check in sidecar.app.line_up.checks]
-
-
-def test_the_page_of_names_is_what_the_table_says():
-    """Generated and committed; `python -m dashboards.vocabulary > docs/telemetry.md` mends a difference."""
-    assert (ROOT / "docs" / "telemetry.md").read_text(encoding="utf-8") == telemetry_page()
 
 
 def test_every_label_of_a_metric_is_explained():

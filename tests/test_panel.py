@@ -547,6 +547,7 @@ async def test_what_is_no_verifier_is_doubt_in_time(serve: Any, failures: set[Fa
         assert verdict.opinions[0].failure in failures
         assert took_s < TIMEOUT_S + SLACK_S
         assert at.counted("verdicts_total", verifier="v0", verdict="inconclusive") == 1
+        assert at.counted("verifier_failures_total", verifier="v0", reason=verdict.opinions[0].failure) == 1
         assert at.counted("verifier_duration_seconds_count", verifier="v0") == 1
         assert at.counted("verdicts_total", verifier="v0", verdict="pass") == 0
 
@@ -694,6 +695,7 @@ async def test_a_verifier_that_keeps_failing_is_skipped_then_tried_again():
         assert len(verifier.shown) == 2
         assert at.counted("breaker_open", target="verifier:v0") == 1
         assert at.counted("verdicts_total", verifier="v0", verdict="inconclusive") == 4
+        assert at.counted("verifier_failures_total", verifier="v0", reason="breaker_open") == 2
         assert at.counted("verifier_duration_seconds_count", verifier="v0") == 2
         clock.advance(30)
         assert (await at.ask()).value is P

@@ -37,8 +37,9 @@ class Alert:
     wait: str = "0s"
     labels: dict[str, str] = field(default_factory=dict)
 
-    def rule(self, time: Time, settings: Settings) -> Rule:
+    def rule(self, time: Time, settings: Settings, board: str) -> Rule:
         waited = {} if self.wait == "0s" else {"for": time(self.wait)}
+        shown = {"dashboard_url": f"{settings.grafana}/d/sidecar-{board}"} if settings.grafana else {}
         return {
             "alert": self.name,
             "expr": self.expr,
@@ -48,6 +49,7 @@ class Alert:
                 "summary": self.summary,
                 "description": self.description,
                 "runbook_url": f"{settings.runbooks}/{self.name.lower()}.md",
+                **shown,
             },
         }
 
@@ -156,8 +158,8 @@ def cost_burn(time: Time, settings: Settings, burn: Burn) -> Alert:
         "SidecarCostBurnRate",
         burn.severity,
         "An agent spends its month's money too fast.",
-        f"{{{{ $labels.agent }}}} spent {USD} in {time(burn.long)}, more than {number(burn.times)} times the rate of "
-        f"{number(settings.monthly_usd)} USD in {time('30d')}.",
+        f"{{{{ $labels.agent }}}} spent {USD} in {time(burn.long)}; of {number(settings.monthly_usd)} USD for "
+        f"{time('30d')} that is a burn rate above {number(burn.times)}.",
         f"{long}\nand\n{short}",
         wait=burn.wait,
         labels={"long": time(burn.long), "short": time(burn.short)},
@@ -422,16 +424,17 @@ def process(time: Time, settings: Settings) -> list[Alert]:
 
 
 FAMILIES = {
-    "loops": loops,
-    "budgets": budgets,
-    "money": money,
-    "specs": specs,
-    "verifiers": verifiers,
-    "unjudged": unjudged,
-    "work": work,
-    "pressure": pressure,
-    "process": process,
+    "loops": (loops, "loops-and-cost"),
+    "budgets": (budgets, "loops-and-cost"),
+    "money": (money, "loops-and-cost"),
+    "specs": (specs, "verification"),
+    "verifiers": (verifiers, "verification"),
+    "unjudged": (unjudged, "verification"),
+    "work": (work, "fleet"),
+    "pressure": (pressure, "fleet"),
+    "process": (process, "sidecar"),
 }
+"""Each group of alerts, and the board that shows it."""
 
 
 def groups(time: Time, settings: Settings) -> list[Group]:
@@ -439,7 +442,7 @@ def groups(time: Time, settings: Settings) -> list[Group]:
         {
             "name": f"sidecar.{family}",
             "interval": time("30s"),
-            "rules": [alert.rule(time, settings) for alert in made(time, settings)],
+            "rules": [alert.rule(time, settings, board) for alert in made(time, settings)],
         }
-        for family, made in FAMILIES.items()
+        for family, (made, board) in FAMILIES.items()
     ]

@@ -13,6 +13,8 @@ class Settings:
     """Prometheus' job: every sidecar is one target of it."""
     runbooks: str = "https://example.com/agent-sidecar/docs/runbooks"
     """Where docs/runbooks/ is served, without a slash at its end."""
+    grafana: str = ""
+    """Grafana's address. Where it is given, each alert has a dashboard_url."""
 
     runaway_refusals: int = 3
     """Refused loop calls within 5 minutes, kept up for 5 more, after which a caller does not mean to stop."""

@@ -90,7 +90,7 @@ class Show:
     def whereabouts(self, stage: Stage, keep: bool) -> None:
         """Where to look; with everything still running, what to type as well."""
         self._whereabout("Configurations, logs", str(stage.folder))
-        self._whereabout("Queries for Grafana", str(stage.root / "dashboards"))
+        self._whereabout("Boards for Grafana", str(stage.root / "dashboards"))
         if not keep:
             self._whereabout("To poke at it", "sidecar demo --keep (or make demo ARGS=--keep)")
             return

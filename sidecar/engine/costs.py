@@ -66,6 +66,9 @@ class MoneyReporter(Protocol):
     def cost_settled(self, agent: str, cost: Cost) -> None:
         """A call ended. `agent` is the callee. With source unknown, its model has no price."""
 
+    def edge_charged(self, caller: str, callee: str, micro_usd: int) -> None:
+        """The same money, by who asked whom."""
+
     def money_wasted(self, reason: Waste, micro_usd: int) -> None:
         """It led nowhere."""
 

@@ -32,6 +32,7 @@ class MoneyMetrics(MoneyReporter):
         """`budgets`: the scope of each, by name."""
         self._tokens = CounterFamily(names.TOKENS, series_limit)
         self._costs = CounterFamily(names.COST, series_limit)
+        self._edges = CounterFamily(names.EDGE_COST, series_limit)
         self._wasted = CounterFamily(names.WASTED_COST, series_limit)
         self._unpriced = CounterFamily(names.UNPRICED_CALLS, series_limit)
         self._events = CounterFamily(names.BUDGET_EVENTS, series_limit)
@@ -40,7 +41,8 @@ class MoneyMetrics(MoneyReporter):
         self._spent: dict[tuple[str, ...], float] = {}
         self._used: dict[tuple[str, ...], float] = {}
         self._begin(budgets)
-        for family in (self._tokens, self._costs, self._wasted, self._unpriced, self._events, self._reloads):
+        counters = (self._tokens, self._costs, self._edges, self._wasted, self._unpriced, self._events, self._reloads)
+        for family in counters:
             registry.register(family)
         scopes = {**budgets, HANDED_DOWN: "conversation"}
         known: dict[tuple[str, ...], float] = dict.fromkeys(scopes.items(), 1.0)
@@ -57,6 +59,9 @@ class MoneyMetrics(MoneyReporter):
                 self._tokens.series(agent, model, kind).add(count)
         if cost.source is Source.UNKNOWN:
             self._unpriced.series(agent, model).add()
+
+    def edge_charged(self, caller: str, callee: str, micro_usd: int) -> None:
+        self._edges.series(caller, callee).add(micro_usd / MICRO_USD)
 
     def money_wasted(self, reason: Waste, micro_usd: int) -> None:
         self._wasted.series(reason).add(micro_usd / MICRO_USD)

@@ -45,6 +45,13 @@ class Metric:
     query: str
     """An example that answers a question somebody has."""
     buckets: tuple[float, ...] = ()
+    bound: str = ""
+    """How many series it can have, where it is not `metrics.max_series` that limits them: gauges read at the scrape."""
+
+    @property
+    def samples_each(self) -> int:
+        """Series that a scrape shows of one set of labels: of a histogram its buckets, `+Inf`, count and sum."""
+        return len(self.buckets) + 3 if self.kind == "histogram" else 1
 
     @property
     def family(self) -> str:
@@ -71,8 +78,8 @@ def _counter(name: str, labels: str, help_: str, query: str, unit: str = "") -> 
     return _metric(Metric(f"sidecar_{name}", "counter", help_, unit, tuple(labels.split()), query))
 
 
-def _gauge(name: str, labels: str, help_: str, query: str, unit: str = "") -> Metric:
-    return _metric(Metric(f"sidecar_{name}", "gauge", help_, unit, tuple(labels.split()), query))
+def _gauge(name: str, labels: str, help_: str, query: str, bound: str, unit: str = "") -> Metric:
+    return _metric(Metric(f"sidecar_{name}", "gauge", help_, unit, tuple(labels.split()), query, bound=bound))
 
 
 def _histogram(name: str, labels: str, help_: str, query: str, unit: str, buckets: tuple[float, ...]) -> Metric:
@@ -232,13 +239,18 @@ MESSAGE_SIZE = _histogram(
     MESSAGE_BYTES,
 )
 INFLIGHT = _gauge(
-    "inflight_exchanges", "callee", "Exchanges under way.", "max by (callee) (sidecar_inflight_exchanges)"
+    "inflight_exchanges",
+    "callee",
+    "Exchanges under way.",
+    "max by (callee) (sidecar_inflight_exchanges)",
+    "one a callee",
 )
 OLDEST_INFLIGHT = _gauge(
     "oldest_inflight_seconds",
     "callee",
     "Age of the oldest exchange under way, 0 where there is none.",
     "max by (callee) (sidecar_oldest_inflight_seconds) > 300",
+    "one a callee",
     "seconds",
 )
 FINDINGS = _counter(
@@ -291,6 +303,7 @@ BUILD = _metric(
         "",
         ("version", "python"),
         "count by (version) (sidecar_build_info)",
+        bound="1",
     )
 )
 VERDICTS = _counter(
@@ -339,6 +352,13 @@ COST = _counter(
     "sum by (agent) (increase(sidecar_cost_usd_total[1d]))",
     "usd",
 )
+EDGE_COST = _counter(
+    "edge_cost_usd_total",
+    "caller callee",
+    "Money spent on the answers of an edge, without what verifiers cost.",
+    "topk(10, sum by (caller, callee) (increase(sidecar_edge_cost_usd_total[1d])))",
+    "usd",
+)
 WASTED_COST = _counter(
     "wasted_cost_usd_total",
     "reason",
@@ -347,7 +367,12 @@ WASTED_COST = _counter(
     "usd",
 )
 BUDGET_LIMIT = _gauge(
-    "budget_limit_usd", "budget", "What a budget allows each of its purses.", "sidecar_budget_limit_usd", "usd"
+    "budget_limit_usd",
+    "budget",
+    "What a budget allows each of its purses.",
+    "sidecar_budget_limit_usd",
+    "one a budget",
+    "usd",
 )
 BUDGET = _metric(
     Metric(
@@ -364,6 +389,7 @@ BUDGET_SPENT = _gauge(
     "budget",
     "What was spent of the fullest purse under a budget.",
     "sidecar_budget_spent_usd / sidecar_budget_limit_usd",
+    "one a budget",
     "usd",
 )
 BUDGET_EVENTS = _counter(
@@ -377,6 +403,7 @@ BUDGET_USED_MAX = _gauge(
     "budget",
     "Share used of the fullest purse under a budget.",
     "sidecar_budget_used_ratio_max > 0.8",
+    "one a budget",
     "ratio",
 )
 UNPRICED_CALLS = _counter(
@@ -408,12 +435,14 @@ TASKS = _gauge(
     "callee state",
     "Tasks seen within a week, by the state they were last seen in.",
     "max by (callee, state) (sidecar_tasks)",
+    "65 a callee",
 )
 STUCK_TASKS = _gauge(
     "stuck_tasks",
     "callee",
     "Open tasks without progress for longer than `tasks.stuck_after`.",
     "max by (callee) (sidecar_stuck_tasks) > 0",
+    "one a callee",
 )
 TASK_TRANSITIONS = _counter(
     "task_transitions_total",
@@ -443,7 +472,11 @@ STORE_ERRORS = _counter(
     "store_errors_total", "store operation", "Store verbs that failed.", "rate(sidecar_store_errors_total[5m])"
 )
 STORE_AWAY = _gauge(
-    "store_away", "store", "1 while the shared store does not answer.", "max by (store) (sidecar_store_away) > 0"
+    "store_away",
+    "store",
+    "1 while the shared store does not answer.",
+    "max by (store) (sidecar_store_away) > 0",
+    "1",
 )
 STORE_LOSSES = _counter(
     "store_losses_total",
@@ -451,5 +484,17 @@ STORE_LOSSES = _counter(
     "Times that the store had lost what it once acknowledged: all of it, or the last of it.",
     "increase(sidecar_store_losses_total[1h]) > 0",
 )
-BREAKER_OPEN = _gauge("breaker_open", "target", "1 while a circuit breaker is open.", "sidecar_breaker_open == 1")
-QUARANTINED = _gauge("quarantined", "kind", "Edges held back.", "sum(sidecar_quarantined)")
+BREAKER_OPEN = _gauge(
+    "breaker_open",
+    "target",
+    "1 while a circuit breaker is open.",
+    "sidecar_breaker_open == 1",
+    "one a verifier and callee",
+)
+QUARANTINED = _gauge(
+    "quarantined",
+    "kind",
+    "Edges held back.",
+    "sum(sidecar_quarantined)",
+    "1",
+)

@@ -349,6 +349,7 @@ async def test_a_duplicate_waits_no_longer_than_configured(clock: HeldClock):
     await clock.pass_time(0.2)
     await task
     assert (reason(second), second.finding.retry_delay_s) == (Reason.DUPLICATE_IN_FLIGHT, 1.0)
+    assert second.exchange.waited_ns / 1e9 == pytest.approx(10, abs=0.1)
     await first.run()
 
 

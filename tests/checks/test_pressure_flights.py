@@ -43,9 +43,12 @@ async def test_identical_reads_in_flight_share_one_answer(line: Line):
     leader = await line.begin()
     waiters = [await under_way(line.begin()) for _ in range(3)]
     assert all(map(is_waiting, waiters))
+    line.clock.advance(3)
     await line.answer(leader, payload=b"answer", headers=(("h", "1"),), trailers=(("t", "2"),))
+    assert leader.waited_ns == 0
     for waiter in waiters:
         call = await waiter
+        assert call.waited_ns == 3e9
         assert replayed(call) == Recording("OK", "", (b"answer",), (("h", "1"),), (("t", "2"),))
         assert (only(call).rule, only(call).severity) == ("single-flight", Severity.INFO)
         assert not call.was_dispatched

@@ -227,6 +227,17 @@ async def test_observers_of_a_held_panel_are_findings_that_refuse_nothing():
     assert at.fail_opens == [("verification", "timed_out")]
 
 
+async def test_the_time_that_an_answer_is_held_for_its_panel_is_meant():
+    """That of the slowest, for all are asked at once. What is asked beside the call holds nothing."""
+    slow = Opinion("grounding", Value.PASS, duration_s=0.4)
+    at = await case(ScriptedPanel((slow, Opinion("newer", Value.PASS, duration_s=0.1))))
+    await at.answer()
+    assert at.exchange.waited_ns == 400_000_000
+    beside = await case(ScriptedPanel((slow,)), when="after")
+    await beside.answer()
+    assert beside.exchange.waited_ns == 0
+
+
 # --- Answers that move on --------------------------------------------------------------------------------------------
 
 

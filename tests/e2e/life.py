@@ -120,9 +120,8 @@ async def begin(watch: Watch, lives: Sequence[Life], limit_s: float) -> None:
             life.troubles.append("fired without having been pending")
 
 
-async def end(watch: Watch, lives: Sequence[Life], limit_s: float) -> None:
-    """From the moment the fault was removed: wait until each alert that was delivered is said to be over."""
-    ended_s = time.monotonic()
+async def end(watch: Watch, lives: Sequence[Life], ended_s: float, limit_s: float) -> None:
+    """Wait until each alert that was delivered is said to be over. The fault began to be put right at `ended_s`."""
     waiting = [life for life in lives if life.delivered_s is not None]
 
     def note() -> bool:

@@ -108,8 +108,9 @@ async def one(stand: Stand, fault: Fault, seen: Seen, tell: Tell) -> None:
     tell(f"{names}: {fault.words}")
     async with fault.inject(stand.world):
         await life.begin(stand.watch, lives, limit_s)
+        ended_s = time.monotonic()
     tell(f"{names}: {summary(lives)}; put right")
-    await life.end(stand.watch, lives, RESOLVED_LIMIT_S)
+    await life.end(stand.watch, lives, ended_s, RESOLVED_LIMIT_S)
     tell(f"{names}: {summary(lives)}")
 
 

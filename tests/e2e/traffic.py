@@ -75,7 +75,7 @@ async def question(world: World, number: int) -> Answer:
 
 async def judged_text(world: World, number: int) -> Answer:
     """The researcher's facts, written up as a whole, which the verifiers hear."""
-    posts = ("writer", "editor")
+    posts = ["writer", *(name for name, post in world.posts.items() if post.program == "writer")]
     return await written_up(world, posts[number % len(posts)], TOPICS[number % len(TOPICS)])
 
 
@@ -86,7 +86,7 @@ async def written_up(world: World, post: str, topic: str) -> Answer:
 
 async def errands(world: World, number: int) -> object:
     """One errand for one of the posts, each in its turn."""
-    names = [name for name in ("teller", *world.posts) if name != "editor"]
+    names = ["teller", *(name for name, post in world.posts.items() if post.program != "writer")]
     name = names[number % len(names)]
     program = world.posts[name].program if name in world.posts else "teller"
     if program == "researcher":

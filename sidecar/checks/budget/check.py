@@ -225,6 +225,7 @@ class BudgetCheck:
             await self._till.charge(exchange.lineage.exchange_id, bill.holds, total)
         if self._counts(exchange, bill):
             self._reporter.cost_settled(exchange.callee, cost)
+            self._reporter.edge_charged(exchange.caller, exchange.callee, cost.micro_usd)
 
     def _cost(self, exchange: Exchange, bill: Bill) -> Cost | None:
         reported = bill.meter.usage

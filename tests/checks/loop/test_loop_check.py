@@ -194,8 +194,9 @@ async def test_a_delay_is_bounded(slow_s: float, remaining_s: float | None, dela
     script = Script(ladder=Ladder(slow_s=slow_s, limits=Limits(repeats=2)))
     await script.call()
     before_ns = script.clock.monotonic_ns()
-    await script.ask(remaining_s=remaining_s)
+    exchange, _ = await script.ask(remaining_s=remaining_s)
     assert (script.clock.monotonic_ns() - before_ns) / 1e9 == delay_s
+    assert exchange.waited_ns / 1e9 == delay_s
 
 
 async def test_observe_finds_the_same_and_changes_nothing():

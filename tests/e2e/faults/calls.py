@@ -125,5 +125,6 @@ FAULTS = (
         "an agent that serves three at once and drops their traces",
         lost_traces,
         (at_instance("SidecarBrokenTraces", "dispatcher"),),
+        brings=(("SidecarDuplicateExecuted", {"caller": "dispatcher", "seen_as": "task"}),),
     ),
 )

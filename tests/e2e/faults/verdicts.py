@@ -55,23 +55,34 @@ FAULTS = (
         "a writer that adds figures of its own",
         invented_figures,
         (shown("SidecarVerdictFailures", verifier="grounding"),),
+        brings=(
+            ("SidecarVerifierDissent", {"verifier": "rules"}),
+            ("SidecarVerifierDissent", {"verifier": "arithmetic"}),
+        ),
     ),
     Fault(
         "answers on which one verifier stands alone",
         split_panel,
         (shown("SidecarVerifierDissent", verifier="essayist_arithmetic"),),
+        brings=(("SidecarVerdictFailures", {"verifier": "essayist_arithmetic"}),),
     ),
     Fault(
         "a verifier killed",
         dead_verifier,
-        (
-            shown("SidecarVerifierDown", {"seen_as": "breaker"}, verifier="editor_rules"),
-            shown("SidecarFailOpen", check="verification", reason="unreachable"),
+        (shown("SidecarVerifierDown", {"seen_as": "breaker"}, verifier="editor_rules"),),
+        brings=(
+            ("SidecarVerifierDown", {"verifier": "editor_rules"}),
+            ("SidecarFailOpen", {"check": "verification", "reason": "unreachable"}),
+            ("SidecarFailOpen", {"check": "verification", "reason": "breaker_open"}),
+            ("SidecarVerifierDissent", {"verifier": "editor_grounding"}),
         ),
     ),
     Fault(
         "a verifier that hangs",
         hung_verifier,
-        (shown("SidecarVerifierDown", {"seen_as": "failures"}, verifier="reader_rules"),),
+        (
+            shown("SidecarVerifierDown", {"seen_as": "failures"}, verifier="reader_rules"),
+            shown("SidecarFailOpen", check="verification", reason="timed_out"),
+        ),
     ),
 )
