@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sidecar.demo.fleet import StartError
-from tests.e2e import phases, report
+from tests.e2e import boards, phases, report
 from tests.e2e.faults import FAULTS, unregistered
+from tests.e2e.progress import ROOT, Progress
 from tests.e2e.stand import WARM_UP_S, stand
 from tests.e2e.world import WorldError
-
-ROOT = Path(__file__).resolve().parents[2]
 
 FACTOR = 120.0
 """An hour is half a minute, five minutes are two and a half seconds: the shortest window still has two scrapes."""
@@ -45,26 +44,25 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def run(flags: argparse.Namespace, folder: Path) -> bool:
-    began_s = time.monotonic()
-
-    def tell(line: str) -> None:
-        print(f"{time.monotonic() - began_s:5.0f} s  {line}", flush=True)
-
+    tell = Progress()
     faults = [fault for fault in FAULTS if not flags.only or {shown.alert for shown in fault.shows} & set(flags.only)]
     for attempt in range(1, ATTEMPTS + 1):
         try:
             async with stand(ROOT, folder, flags.factor, tell) as standing:
+                began_s = time.time()
                 await asyncio.sleep(WARM_UP_S)
                 in_healthy = await phases.healthy(standing, flags.healthy, tell)
                 seen = await phases.faulty(standing, faults, tell)
                 unshown = unregistered(standing.rules)
+                tell("asking for everything on every board")
+                results = await boards.asked(standing, began_s)
                 tell("taking everything down")
             break
         except (StartError, WorldError) as error:
             tell(str(error))
             if attempt == ATTEMPTS or not error.is_clash:
                 return False
-    found = report.mistakes(seen, in_healthy, unshown)
+    found = report.mistakes(seen, in_healthy, unshown, results)
     report.tell(seen, in_healthy, found)
     return not found
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from dashboards.check import Result
 from tests.e2e.faults.fault import Fault
 from tests.e2e.life import Life
 from tests.e2e.phases import Seen
@@ -39,12 +40,17 @@ def seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.0f}"
 
 
-def mistakes(seen: Seen, in_healthy: Seen, unregistered: Sequence[str]) -> list[str]:
+def mistakes(seen: Seen, in_healthy: Seen, unregistered: Sequence[str], results: Sequence[Result]) -> list[str]:
     """Every reason for which the run is no proof; empty where it is one."""
     found = list(unregistered)
     found += [f"in the healthy run: {stray}" for stray in in_healthy.strays]
     found += [f"in the fault run, asked for by nobody: {stray}" for stray in seen.strays]
     found += [f"{life}: {trouble}" for _, life in seen.lives for trouble in life.troubles]
+    found += [
+        f"no data on board {each.board}, {each.panel}: {each.error or each.query}"
+        for each in results
+        if not each.has_data
+    ]
     if in_healthy.took_s < seen.took_s:
         found.append(
             f"the healthy run took {in_healthy.took_s:.0f} s and the fault run {seen.took_s:.0f} s: --healthy has to be longer"

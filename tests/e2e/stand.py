@@ -55,7 +55,16 @@ def monitoring(
     try:
         shipped = yaml.safe_load((root / SHIPPED_ROUTES).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        shipped = {"route": {"receiver":"x","group_by":["alertname"],"group_wait":"30s","group_interval":"5m","repeat_interval":"4h"}, "receivers":[{"name":"x"}]}
+        shipped = {
+            "route": {
+                "receiver": "x",
+                "group_by": ["alertname"],
+                "group_wait": "30s",
+                "group_interval": "5m",
+                "repeat_interval": "4h",
+            },
+            "receivers": [{"name": "x"}],
+        }
     prometheus_address, manager_address = free_addresses(2)
     manager = Alertmanager(folder, manager_address, quick_routes(shipped, factor, webhook.url))
     return Prometheus(folder, prometheus_address, world.targets_file, files, manager_address), manager

@@ -1,0 +1,87 @@
+"""`python -m tests.e2e.boards`: does every board have data? The fleet, every scene, every fault; then each query is asked.
+
+Prints a row for each panel, variable and exemplar query. 0: all have data; 1: one has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from dashboards import check
+from sidecar.demo.play import SCENES
+from sidecar.demo.scenes import House
+from tests.e2e.faults import FAULTS
+from tests.e2e.faults.fault import Fault
+from tests.e2e.progress import ROOT, Progress
+from tests.e2e.stand import WARM_UP_S, Stand, stand
+from tests.e2e.traffic import ordinary_traffic
+from tests.e2e.world import Tell
+
+FACTOR = 60.0
+
+FAULT_S = 8.0
+"""How long each fault lasts here: long enough to be scraped a few times."""
+
+AT_ONCE = 6
+
+RATE_S = 15.0
+"""Stands for Grafana's $__rate_interval."""
+
+
+def main() -> int:
+    folder = Path(tempfile.mkdtemp(prefix="sidecar-boards-"))
+    results = asyncio.run(asked_live(folder, Progress()))
+    missing = [each for each in results if not each.has_data]
+    print(check.table(results))
+    print(f"\n{len(results)} queries, {len(missing)} without data")
+    if missing:
+        print(f"logs and databases are in {folder}")
+        return 1
+    shutil.rmtree(folder)
+    return 0
+
+
+async def asked_live(folder: Path, tell: Tell) -> list[check.Result]:
+    async with stand(ROOT, folder, FACTOR, tell) as standing:
+        began_s = time.time()
+        await asyncio.sleep(WARM_UP_S)
+        async with ordinary_traffic(standing.world):
+            await scenes(standing, tell)
+            await faults(standing, tell)
+            return await asked(standing, began_s)
+
+
+async def scenes(stand: Stand, tell: Tell) -> None:
+    """The demo's play, on its own stage. Whether its claims hold is for the demo to say; other traffic goes on here."""
+    house = House(stand.world.fleet, stand.world.sinks["sink"])
+    for number, scene in enumerate(SCENES, 1):
+        tell(f"scene {number} of {len(SCENES)}: {(await scene(house)).title}")
+
+
+async def faults(stand: Stand, tell: Tell) -> None:
+    """Each for a moment, several side by side."""
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def for_a_moment(fault: Fault) -> None:
+        async with places:
+            tell(fault.words)
+            async with fault.inject(stand.world):
+                await asyncio.sleep(FAULT_S)
+
+    await asyncio.gather(*(for_a_moment(fault) for fault in FAULTS if not fault.is_alone))
+
+
+async def asked(stand: Stand, since_s: float) -> list[check.Result]:
+    """What each query of each board finds in all that has happened since then."""
+    now_s = time.time()
+    window = check.Window(now_s, range_s=now_s - since_s, rate_s=RATE_S)
+    return await asyncio.to_thread(check.check, stand.prometheus.url, window=window)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
