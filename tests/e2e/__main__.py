@@ -14,7 +14,7 @@ from pathlib import Path
 from sidecar.demo.fleet import StartError
 from tests.e2e import boards, phases, report
 from tests.e2e.faults import FAULTS, unregistered
-from tests.e2e.progress import ROOT, Progress
+from tests.e2e.progress import ROOT, Progress, run_to_the_end
 from tests.e2e.stand import WARM_UP_S, stand
 from tests.e2e.world import WorldError
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--keep", action="store_true", help="keep the folder with all logs, whatever comes of it")
     flags = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="sidecar-e2e-"))
-    is_proven = asyncio.run(run(flags, folder))
+    is_proven = run_to_the_end(run(flags, folder))
     if is_proven and not flags.keep:
         shutil.rmtree(folder)
     else:

@@ -1,4 +1,4 @@
-"""`python -m tests.e2e.boards`: does every board have data? The fleet, every scene, every fault; then each query is asked.
+"""`python -m tests.e2e.boards`: does every board have data? Every scene, every fault, then every query.
 
 Prints a row for each panel, variable and exemplar query. 0: all have data; 1: one has none.
 """
@@ -17,7 +17,7 @@ from sidecar.demo.play import SCENES
 from sidecar.demo.scenes import House
 from tests.e2e.faults import FAULTS
 from tests.e2e.faults.fault import Fault
-from tests.e2e.progress import ROOT, Progress
+from tests.e2e.progress import ROOT, Progress, run_to_the_end
 from tests.e2e.stand import WARM_UP_S, Stand, stand
 from tests.e2e.traffic import ordinary_traffic
 from tests.e2e.world import Tell
@@ -35,7 +35,7 @@ RATE_S = 15.0
 
 def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="sidecar-boards-"))
-    results = asyncio.run(asked_live(folder, Progress()))
+    results = run_to_the_end(asked_live(folder, Progress()))
     missing = [each for each in results if not each.has_data]
     print(check.table(results))
     print(f"\n{len(results)} queries, {len(missing)} without data")

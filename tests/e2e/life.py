@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tests.e2e.monitoring import ActiveAlert, Prometheus
+from tests.e2e.monitoring import ActiveAlert, Alertmanager, Key, Prometheus
 from tests.e2e.webhook import Delivery, Webhook
 
 LOOK_S = 0.5
@@ -25,14 +25,17 @@ class Life:
     waits: bool
     """Whether its rule waits before it fires, so that it must have been pending."""
     was_pending: bool = False
+    was_held_back: bool = False
+    """Whether nobody was told at first, because of another alert that says more."""
     firing_s: float | None = None
     delivered_s: float | None = None
+    """Of one that was held back: since the fault was put right."""
     resolved_s: float | None = None
     troubles: list[str] = field(default_factory=list)
     """Sentences; empty where all went as it must."""
 
     @property
-    def key(self) -> tuple[str, tuple[tuple[str, str], ...]]:
+    def key(self) -> Key:
         return self.alert, tuple(sorted(self.labels.items()))
 
     def __str__(self) -> str:
@@ -42,10 +45,12 @@ class Life:
 class Watch:
     """Looks at Prometheus all the time, and keeps all that it saw. Use as `async with Watch(...) as watch`."""
 
-    def __init__(self, prometheus: Prometheus, webhook: Webhook) -> None:
+    def __init__(self, prometheus: Prometheus, manager: Alertmanager, webhook: Webhook) -> None:
         self._prometheus = prometheus
+        self._manager = manager
         self._webhook = webhook
         self.now: list[ActiveAlert] = []
+        self.held_back: list[Key] = []
         self._looked = asyncio.Condition()
 
     async def __aenter__(self) -> Watch:
@@ -61,6 +66,7 @@ class Watch:
         while True:
             with suppress(OSError):
                 self.now = await self._prometheus.alerts()
+                self.held_back = await self._manager.held_back()
             async with self._looked:
                 self._looked.notify_all()
             await asyncio.sleep(LOOK_S)
@@ -88,7 +94,10 @@ class Watch:
 
 
 async def begin(watch: Watch, lives: Sequence[Life], limit_s: float) -> None:
-    """From the fault's first moment: wait until each alert has been pending, has fired and was delivered."""
+    """From the fault's first moment: wait until each alert has been pending, has fired and was delivered.
+
+    One that another alert holds back is delivered when that one is over, which is after the fault was put right.
+    """
     began_s = time.monotonic()
     for life in lives:
         if watch.state(life):
@@ -103,7 +112,8 @@ async def begin(watch: Watch, lives: Sequence[Life], limit_s: float) -> None:
             if life.delivered_s is None and (delivery := watch.delivered(life, "firing", began_s)):
                 life.delivered_s = delivery.at_s - began_s
                 life.troubles += troubles_with(delivery)
-        return all(life.firing_s is not None and life.delivered_s is not None for life in lives)
+            life.was_held_back |= life.delivered_s is None and life.key in watch.held_back
+        return all(life.firing_s is not None and is_told(life) for life in lives)
 
     await watch.until(note, began_s + limit_s)
     for life in lives:
@@ -114,7 +124,7 @@ async def begin(watch: Watch, lives: Sequence[Life], limit_s: float) -> None:
                 else ""
             )
             life.troubles.append(f"did not fire within {limit_s:.0f} s{near}")
-        elif life.delivered_s is None:
+        elif not is_told(life):
             life.troubles.append("was not delivered")
         if life.waits and not life.was_pending and life.firing_s is not None:
             life.troubles.append("fired without having been pending")
@@ -122,10 +132,13 @@ async def begin(watch: Watch, lives: Sequence[Life], limit_s: float) -> None:
 
 async def end(watch: Watch, lives: Sequence[Life], ended_s: float, limit_s: float) -> None:
     """Wait until each alert that was delivered is said to be over. The fault began to be put right at `ended_s`."""
-    waiting = [life for life in lives if life.delivered_s is not None]
+    waiting = [life for life in lives if life.firing_s is not None and is_told(life)]
 
     def note() -> bool:
         for life in waiting:
+            if life.delivered_s is None and (delivery := watch.delivered(life, "firing", ended_s)):
+                life.delivered_s = delivery.at_s - ended_s
+                life.troubles += troubles_with(delivery)
             if life.resolved_s is None and (delivery := watch.delivered(life, "resolved", ended_s)):
                 life.resolved_s = delivery.at_s - ended_s
                 life.troubles += troubles_with(delivery)
@@ -133,8 +146,15 @@ async def end(watch: Watch, lives: Sequence[Life], ended_s: float, limit_s: floa
 
     await watch.until(note, ended_s + limit_s)
     for life in waiting:
+        if life.delivered_s is None:
+            life.troubles.append("was held back, and was not delivered when that was over")
         if life.resolved_s is None:
             life.troubles.append(f"was not resolved within {limit_s:.0f} s of the fault's end")
+
+
+def is_told(life: Life) -> bool:
+    """Whether somebody knows, by this alert or by the one that holds it back."""
+    return life.delivered_s is not None or life.was_held_back
 
 
 def troubles_with(delivery: Delivery) -> list[str]:

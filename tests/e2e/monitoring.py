@@ -33,6 +33,15 @@ LONGEST_REPEAT = "1h"
 UNITS_S: Mapping[str, float] = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
+Key = tuple[str, tuple[tuple[str, str], ...]]
+"""One alert: its name, and its other labels in order."""
+
+
+def key_of(labels: Mapping[str, str]) -> Key:
+    rest = {name: value for name, value in labels.items() if name != "alertname"}
+    return labels["alertname"], tuple(sorted(rest.items()))
+
+
 @dataclass(frozen=True, slots=True)
 class ActiveAlert:
     """One alert as Prometheus holds it now."""
@@ -46,7 +55,7 @@ class ActiveAlert:
     active_at: str
 
     @property
-    def key(self) -> tuple[str, tuple[tuple[str, str], ...]]:
+    def key(self) -> Key:
         return self.name, tuple(sorted(self.labels.items()))
 
 
@@ -158,9 +167,17 @@ class Alertmanager:
     async def is_ready(self) -> bool:
         return await answers(f"http://{self.address}/-/ready")
 
+    async def held_back(self) -> list[Key]:
+        """Alerts that nobody is told of because of another one that says more."""
+        found = json.loads(await asyncio.to_thread(fetch, f"http://{self.address}/api/v2/alerts?active=false"))
+        return [key_of(alert["labels"]) for alert in found if alert["status"]["inhibitedBy"]]
+
 
 def quick_routes(shipped: Mapping[str, Any], factor: float, webhook: str) -> dict[str, Any]:
-    """The shipped configuration with its waits divided by `factor`, and every receiver replaced by `webhook`."""
+    """The shipped configuration with its waits divided by `factor`, and every receiver replaced by `webhook`.
+
+    What inhibits what stays as it is. Every receiver hears when an alert is over, also one that ships without that.
+    """
     receivers = [{"name": receiver["name"], "webhook_configs": [told(webhook)]} for receiver in shipped["receivers"]]
     return {**shipped, "route": quick_route(shipped["route"], factor), "receivers": receivers}
 

@@ -30,7 +30,7 @@ def row(fault: Fault, life: Life, in_healthy: Seen) -> Iterator[str]:
     yield fault.words
     yield "yes" if life.was_pending else "no"
     yield seconds(life.firing_s)
-    yield seconds(life.delivered_s)
+    yield f"held back, +{seconds(life.delivered_s)}" if life.was_held_back else seconds(life.delivered_s)
     yield seconds(life.resolved_s)
     yield "FIRED" if any(stray.startswith(f"{life.alert} ") for stray in in_healthy.strays) else "no"
     yield "; ".join(life.troubles) or "ok"

@@ -45,26 +45,14 @@ async def stand(root: Path, folder: Path, factor: float, tell: Tell) -> AsyncIte
             world.name_targets(world.targets())
             prometheus, manager = monitoring(root, folder, factor, world, files, webhook)
             tell("starting Prometheus and Alertmanager")
-            async with running(manager), running(prometheus), Watch(prometheus, webhook) as watch:
+            async with running(manager), running(prometheus), Watch(prometheus, manager, webhook) as watch:
                 yield Stand(world, prometheus, webhook, watch, template.alerts_in(files))
 
 
 def monitoring(
     root: Path, folder: Path, factor: float, world: World, files: list[Path], webhook: Webhook
 ) -> tuple[Prometheus, Alertmanager]:
-    try:
-        shipped = yaml.safe_load((root / SHIPPED_ROUTES).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        shipped = {
-            "route": {
-                "receiver": "x",
-                "group_by": ["alertname"],
-                "group_wait": "30s",
-                "group_interval": "5m",
-                "repeat_interval": "4h",
-            },
-            "receivers": [{"name": "x"}],
-        }
+    shipped = yaml.safe_load((root / SHIPPED_ROUTES).read_text(encoding="utf-8"))
     prometheus_address, manager_address = free_addresses(2)
     manager = Alertmanager(folder, manager_address, quick_routes(shipped, factor, webhook.url))
     return Prometheus(folder, prometheus_address, world.targets_file, files, manager_address), manager
