@@ -8,7 +8,7 @@ PROTOC_VENV := .venv-proto
 APT    := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint check proto proto-check bench bench-memory bench-verifiers bench-loops dashboards dashboards-check tools-test clean
+.PHONY: help venv demo test lint check proto proto-check bench bench-memory bench-verifiers bench-loops bench-series dashboards dashboards-check tools-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ bench-verifiers: venv ## How good the verifiers are, on the half of the labelled
 
 bench-loops: venv tools-test ## How well loops are found, how often ordinary work is taken for one, and what that costs
 	$(BIN)/python -m bench.loops $(ARGS)
+
+bench-series: venv ## Series, scrape time and memory of one sidecar that sees 50 agents, 2,500 edges and 200 verifiers
+	$(BIN)/python -m bench.series $(ARGS)
 
 dashboards: venv ## Generate the boards, docs/metrics.md and docs/telemetry.md
 	$(BIN)/python -m dashboards

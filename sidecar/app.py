@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
-from sidecar.config import Config, DescriptorKind, Route
+from sidecar.config import Config, DescriptorKind, ListenTls, Route, UpstreamTls
 from sidecar.engine.descriptors import Descriptors
 from sidecar.engine.exchange import Exchange
 from sidecar.engine.finding import Action, Finding
@@ -26,6 +28,7 @@ from sidecar.proxy.passage import Way
 from sidecar.proxy.reflection import reflect
 from sidecar.proxy.room import Room, RoomLimits
 from sidecar.proxy.upstream import Upstream
+from sidecar.renewal import Renewal
 from sidecar.spec_files import SpecSource
 from sidecar.system import RandomIds, SystemClock
 from sidecar.telemetry.log_reporter import LogReporter
@@ -40,10 +43,14 @@ from sidecar.wiring import (
     COMPRESSIONS,
     lineage_settings,
     listen_settings,
+    listen_tls,
+    metrics_locks,
     series_limit,
     server_of,
     tracing_settings,
     upstream_settings,
+    upstream_tls,
+    verifier_tls,
 )
 
 log = logging.getLogger(__name__)
@@ -53,6 +60,10 @@ FLUSH_LIMIT_S = 5.0
 
 REFLECTION_LIMIT_S = 10.0
 REFLECTION_RETRY_S = 5.0
+
+
+Files = TypeVar("Files", ListenTls, UpstreamTls)
+Pems = TypeVar("Pems")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,7 @@ class App:
         self.is_ready = False
         """Whether calls are served: false while starting and draining. Read from the metrics server's thread too."""
         clock = clock or SystemClock()
+        self._environ = environ
         self.descriptors = descriptors_by_route(config)
         self._methods = KnownMethods(self._is_described)
         self.metrics = MetricsReporter(clock=clock, methods=self._methods, series_limit=series_limit(config))
@@ -99,7 +111,9 @@ class App:
             tell_late=self._tell_late,
         )
         self.quarantine = self.line_up.quarantine
-        lineage = LineageKeeper(
+        self._renewal = Renewal(self.metrics.secrets_reloaded)
+        self._watch_keys()
+        self._lineage = LineageKeeper(
             clock=clock,
             ids=RandomIds(),
             sampler=build_sampler(environ),
@@ -108,7 +122,7 @@ class App:
         )
         self._engine = Engine(
             clock=clock,
-            lineage=lineage,
+            lineage=self._lineage,
             specs=self._specs,
             checks=[*self.line_up.checks, *checks],
             guards=guards,
@@ -131,6 +145,7 @@ class App:
             for served in self.routes:
                 served.listener.bind()
             self._start_metrics()
+            self._watch_certificates()
         except ConfigError:
             await self._close()
             raise
@@ -172,6 +187,7 @@ class App:
             room=Room(limits),
             default_deadline_s=route.deadline_s,
             wants_identity=route.listen_tls is not None and route.listen_tls.client_ca is not None,
+            identities=self.config.identities,
             compression=COMPRESSIONS[route.compression.downstream],
         )
         descriptors = self.descriptors[route.name]
@@ -181,7 +197,8 @@ class App:
         if self.config.metrics is None:
             return
         address = str(self.config.metrics.listen)
-        server = MetricsServer(self.metrics.registry, address, lambda: self.is_ready)
+        locks = metrics_locks(self.config.metrics, self._environ)
+        server = MetricsServer(self.metrics.registry, address, lambda: self.is_ready, locks)
         try:
             self.metrics_address = server.start()
         except OSError as error:
@@ -190,13 +207,42 @@ class App:
         self._metrics_server = server
 
     def _watch(self) -> None:
-        """What goes on beside the calls: what the checks ask for, spec files that change, reflection."""
-        work = self.line_up.watch(self._stopping)
+        """What goes on beside the calls: what the checks ask for, files that change, reflection."""
+        work = [*self.line_up.watch(self._stopping), self._renewal.run(self._stopping)]
         if self.config.specs:
             work.append(self._specs.watch(self._stopping))
         if uses_reflection(self.config):
             work += [self._reflect(served) for served in self.routes]
         self._background = [asyncio.create_task(each) for each in work]
+
+    def _watch_keys(self) -> None:
+        lineage = self.config.lineage
+        renew = lambda: self._lineage.renew(lineage.read_keys(self._environ))  # noqa: E731 - not there yet
+        self._renewal.watch("lineage_keys", "lineage", lineage.files, renew)
+
+    def _watch_certificates(self) -> None:
+        """Each is checked as at the start before it takes the place of the one in force."""
+        for index, served in enumerate(self.routes):
+            where = f"routes[{index}]"
+            if (tls := served.config.listen_tls) is not None:
+                renew = partial(renewed, tls, listen_tls, served.listener.renew)
+                self._renewal.watch("listen_tls", f"{where}.listen_tls", tls.files, renew)
+            if (towards := served.config.upstream_tls) is not None:
+                renew = partial(renewed, towards, upstream_tls, served.upstream.renew)
+                self._renewal.watch("upstream_tls", f"{where}.upstream_tls", towards.files, renew)
+        for index, verifier in enumerate(self.config.verifiers):
+            if verifier.tls is not None:
+                renew = partial(
+                    renewed, verifier.tls, verifier_tls, partial(self.line_up.renew_verifier, verifier.name)
+                )
+                self._renewal.watch("verifier_tls", f"verifiers[{index}].tls", verifier.tls.files, renew)
+        if (metrics := self.config.metrics) is not None:
+            self._renewal.watch("metrics", "metrics", metrics.files, self._renew_metrics)
+
+    def _renew_metrics(self) -> None:
+        assert self.config.metrics is not None
+        assert self._metrics_server is not None
+        self._metrics_server.locks = metrics_locks(self.config.metrics, self._environ)
 
     async def _reflect(self, served: ServedRoute) -> None:
         """Ask the upstream for its types until it answers; until then its methods pass as unknown ones."""
@@ -240,6 +286,12 @@ class App:
             servers={route.name: server_of(route) for route in self.config.routes},
             limits=limits_of(environ),
         )
+
+
+def renewed(tls: Files, read: Callable[[Files], Pems], put: Callable[[Pems], None]) -> None:
+    """Raises BadValue or OSError, and changes nothing, where the files cannot be used."""
+    tls.check()
+    put(read(tls))
 
 
 def uses_reflection(config: Config) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -12,9 +13,9 @@ from sidecar.checks.budget import Budget, Scope
 from sidecar.checks.idempotency import IdempotencySettings
 from sidecar.checks.loop import Ladder, Limits
 from sidecar.checks.pressure import BreakerTerms, DeadlockTerms, Limit, PressureSettings, RetryTerms
-from sidecar.config import Config, Route
+from sidecar.config import Config, Metrics, Route
 from sidecar.config import Limit as ConfiguredLimit
-from sidecar.config.tls import ClientTls
+from sidecar.config import tls as config_tls
 from sidecar.engine.exchange import Mode, Side
 from sidecar.engine.lineage import JoinMode, LineageSettings
 from sidecar.engine.ports import Clock, StoreReporter
@@ -28,6 +29,7 @@ from sidecar.proxy.upstream import UpstreamSettings, UpstreamTls
 from sidecar.stores.memory import open_memory
 from sidecar.stores.redis import LinkTls, open_redis
 from sidecar.stores.sqlite import SqliteSpool, open_sqlite
+from sidecar.telemetry.metrics_server import Locks
 from sidecar.telemetry.span_record import Server
 from sidecar.telemetry.tracing import TracingSettings
 
@@ -42,7 +44,7 @@ COMPRESSIONS = {
 
 def lineage_settings(config: Config, environ: Mapping[str, str]) -> LineageSettings:
     return LineageSettings(
-        keys=tuple((key.id, key.read(environ)) for key in config.lineage.keys),
+        keys=config.lineage.read_keys(environ),
         expires_s=config.lineage.expires_s,
         max_hops=config.lineage.max_hops,
         join=JoinMode(config.join.mode),
@@ -63,7 +65,7 @@ def open_store(config: Config, clock: Clock, reporter: StoreReporter) -> Store:
     return open_redis(where.url, reporter, link_tls(config.store_tls))
 
 
-def link_tls(tls: ClientTls | None) -> LinkTls | None:
+def link_tls(tls: config_tls.ClientTls | None) -> LinkTls | None:
     return LinkTls(tls.ca, tls.cert, tls.key) if tls else None
 
 
@@ -131,8 +133,13 @@ def listen_settings(route: Route) -> ListenSettings:
         address=route.listen.target,
         message_bytes=route.limits.message_bytes,
         metadata_bytes=route.limits.metadata_bytes,
-        tls=ListenTls(tls.cert.read_bytes(), tls.key.read_bytes(), pem(tls.client_ca)) if tls else None,
+        tls=listen_tls(tls) if tls else None,
     )
+
+
+def listen_tls(tls: config_tls.ListenTls) -> ListenTls:
+    """The files as they are now."""
+    return ListenTls(tls.cert.read_bytes(), tls.key.read_bytes(), pem(tls.client_ca))
 
 
 def upstream_settings(route: Route) -> UpstreamSettings:
@@ -145,8 +152,30 @@ def upstream_settings(route: Route) -> UpstreamSettings:
         metadata_bytes=route.limits.metadata_bytes,
         compression=COMPRESSIONS[route.compression.upstream] or grpc.Compression.NoCompression,
         authority=route.authority,
-        tls=UpstreamTls(pem(tls.ca), pem(tls.cert), pem(tls.key), tls.server_name) if tls else None,
+        tls=upstream_tls(tls) if tls else None,
     )
+
+
+def upstream_tls(tls: config_tls.UpstreamTls) -> UpstreamTls:
+    """The files as they are now."""
+    return UpstreamTls(pem(tls.ca), pem(tls.cert), pem(tls.key), tls.server_name)
+
+
+def verifier_tls(tls: config_tls.UpstreamTls) -> VerifierTls:
+    """The files as they are now."""
+    return VerifierTls(pem(tls.ca), pem(tls.cert), pem(tls.key), tls.server_name)
+
+
+def metrics_locks(metrics: Metrics, environ: Mapping[str, str]) -> Locks:
+    """The files as they are now. Raises ConfigError for a token that cannot be used."""
+    token = metrics.token.secret(environ, "metrics.token") if metrics.token else None
+    if metrics.tls is None:
+        return Locks(token=token)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=metrics.tls.client_ca)
+    context.load_cert_chain(metrics.tls.cert, metrics.tls.key)
+    if metrics.tls.client_ca is not None:
+        context.verify_mode = ssl.CERT_OPTIONAL  # a kubelet that asks /healthz has none
+    return Locks(context, metrics.tls.client_ca is not None, token)
 
 
 def pem(path: Path | None) -> bytes | None:
@@ -186,9 +215,7 @@ def verifier_settings(config: Config) -> list[VerifierSettings]:
             fail=verifier.fail,
             breaker_failures=verifier.breaker.failures,
             breaker_cooldown_s=verifier.breaker.cooldown_s,
-            tls=VerifierTls(pem(tls.ca), pem(tls.cert), pem(tls.key), tls.server_name)
-            if (tls := verifier.tls)
-            else None,
+            tls=verifier_tls(verifier.tls) if verifier.tls else None,
         )
         for verifier in config.verifiers
     ]

@@ -63,6 +63,8 @@ def route_lines(route: Route, config: Config) -> list[str]:
 
 
 def lineage_line(lineage: LineageSettings) -> str:
+    if lineage.keys_file is not None:
+        return f"signed with the first key in {lineage.keys_file}"
     if not lineage.keys:
         return "no key: entries from other machines are not trusted"
     signs, *others = (key.id for key in lineage.keys)

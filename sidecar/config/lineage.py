@@ -5,21 +5,23 @@ A secret is named here and read when the sidecar starts, so that the tree can be
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from sidecar.config.clashes import refuse_repeated
+from sidecar.config.secret import SecretPlace, long_enough, read_secret
 from sidecar.config.section import Section
-from sidecar.config.values import PlainName, base_of, entries
+from sidecar.config.values import MAX_ENTRIES, PlainName, base_of, entries
 from sidecar.errors import ConfigError, Mistake
-from sidecar.units import BadValue, count, matching, seconds, text_of
+from sidecar.units import BadValue, count, seconds, text_of
 
-SECRET_BYTES_MIN = 16
-"""Shortest key. An HMAC-SHA256 key below the strength wanted (128 bits) is discouraged (RFC 2104, section 3)."""
-SECRET_BYTES_MAX = 4096
+KEYS_FILE_FORM = "a list of keys, the first of which signs: [{id: k2, secret: ...}, {id: k1, secret: ...}]"
+KEY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Join(Section):
@@ -33,54 +35,42 @@ class Join(Section):
     """Inbound calls remembered for joining. The oldest is forgotten first."""
 
 
-class LineageKey(Section):
+class LineageKey(SecretPlace):
     """A shared secret that signs lineage entries. It is named here and read when the sidecar starts."""
 
     id: PlainName
     """Travels in the entry, so that the other side knows which key to verify with."""
-    secret_file: Path | None = None
-    """A file with the secret, 16 to 4096 bytes; newlines at its end do not count. This or `secret_env`, not both."""
-    secret_env: Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_]*", "the name of a variable")] | None = None
-    """The environment variable that holds the secret."""
-
-    @field_validator("secret_file", mode="before")
-    @classmethod
-    def _resolved(cls, value: Any, info: ValidationInfo) -> Path:
-        return base_of(info) / text_of(value, "the path of a file")
-
-    @model_validator(mode="after")
-    def _one_place(self) -> LineageKey:
-        if (self.secret_file is None) == (self.secret_env is None):
-            found = "neither of them" if self.secret_file is None else "both of them"
-            raise BadValue("exactly one of secret_file and secret_env", found)
-        return self
 
     def read(self, environ: Mapping[str, str]) -> bytes:
         """The secret. ConfigError where it is missing, too short or too long."""
-        where = f"lineage key {self.id}"
-        if self.secret_file is not None:
-            return long_enough(read_secret(self.secret_file, where), f"{where} secret_file")
-        if self.secret_env is None or self.secret_env not in environ:
-            raise ConfigError(
-                [Mistake(f"{where} secret_env", f"{self.secret_env}, which is not set", "a set variable")]
-            )
-        return long_enough(environ[self.secret_env].encode("utf-8", "surrogateescape"), f"{where} secret_env")
+        return self.secret(environ, f"lineage key {self.id}")
 
 
-def read_secret(path: Path, where: str) -> bytes:
+def read_keys_file(path: Path) -> tuple[tuple[str, bytes], ...]:
+    """A YAML list of {id, secret}. ConfigError where it is anything else; what stands in it is never repeated."""
+    where = "lineage keys_file"
+    text = read_secret(path, where).decode("utf-8", "replace")
     try:
-        with path.open("rb") as file:
-            return file.read(16 * SECRET_BYTES_MAX).rstrip(b"\r\n")
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "no valid path"
-        raise ConfigError([Mistake(f"{where} secret_file", f"{path}: {why}", "a file that can be read")]) from error
+        listed = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError([Mistake(where, f"{path}: not YAML", KEYS_FILE_FORM)]) from error
+    if not isinstance(listed, list) or not 1 <= len(listed) <= MAX_ENTRIES:
+        raise ConfigError([Mistake(where, f"{path}: no list of 1 to {MAX_ENTRIES} keys", KEYS_FILE_FORM)])
+    keys = dict(key_in(entry, f"{where} [{index}]") for index, entry in enumerate(listed))
+    if len(keys) < len(listed):
+        raise ConfigError([Mistake(where, f"{path}: one id twice", "an id of its own for each key")])
+    return tuple(keys.items())
 
 
-def long_enough(secret: bytes, where: str) -> bytes:
-    if not SECRET_BYTES_MIN <= len(secret) <= SECRET_BYTES_MAX:
-        allowed = f"{SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes: openssl rand -hex 32"
-        raise ConfigError([Mistake(where, f"a secret of {len(secret)} bytes", allowed)])
-    return secret
+def key_in(entry: Any, where: str) -> tuple[str, bytes]:
+    if not isinstance(entry, dict) or set(entry) != {"id", "secret"}:
+        raise ConfigError([Mistake(where, "an entry of another form", KEYS_FILE_FORM)])
+    key_id, secret = entry["id"], entry["secret"]
+    if not isinstance(key_id, str) or not KEY_ID.fullmatch(key_id):
+        raise ConfigError([Mistake(f"{where}.id", "no name", "1 to 64 letters, digits, and . _ -")])
+    if not isinstance(secret, str):
+        raise ConfigError([Mistake(f"{where}.secret", f"a {type(secret).__name__}", "text in quotes")])
+    return key_id, long_enough(secret.encode(), f"{where}.secret")
 
 
 class LineageSettings(Section):
@@ -88,10 +78,34 @@ class LineageSettings(Section):
 
     keys: Annotated[tuple[LineageKey, ...], entries()] = ()
     """The first signs, all verify, so a key can be replaced without a gap. None: entries count on this machine only."""
+    keys_file: Path | None = None
+    """A file with the keys themselves, read again when it changes. This or `keys`, not both."""
     expires_s: Annotated[float, seconds("1s", "1d")] = Field(default=300.0, alias="expires")
     """Seconds until an entry is worth nothing. Clocks of two machines may differ by less than this."""
     max_hops: Annotated[int, count(1, 1024)] = 64
     """Longest path kept in an entry."""
+
+    @field_validator("keys_file", mode="before")
+    @classmethod
+    def _resolved(cls, value: Any, info: ValidationInfo) -> Path:
+        return base_of(info) / text_of(value, "the path of a file")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> LineageSettings:
+        if self.keys and self.keys_file is not None:
+            raise BadValue("keys or keys_file, not both", "both of them")
+        return self
+
+    def read_keys(self, environ: Mapping[str, str]) -> tuple[tuple[str, bytes], ...]:
+        """(id, secret) of each key as it is now; the first one signs. ConfigError where one cannot be used."""
+        if self.keys_file is not None:
+            return read_keys_file(self.keys_file)
+        return tuple((key.id, key.read(environ)) for key in self.keys)
+
+    @property
+    def files(self) -> tuple[Path | None, ...]:
+        """What `read_keys` opens."""
+        return self.keys_file, *(key.secret_file for key in self.keys)
 
     @field_validator("keys")
     @classmethod

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from sidecar.config.secret import SecretPlace
 from sidecar.config.section import Section
+from sidecar.config.tls import ListenTls
 from sidecar.config.values import LOOPBACK, Flag, LocalListenAddress, read_url
 from sidecar.units import BadValue, count, is_number, parse_address, seconds
+
+
+class BearerToken(SecretPlace):
+    """What a scraper must present: `Authorization: Bearer TOKEN`."""
 
 
 class Metrics(Section):
@@ -17,8 +24,17 @@ class Metrics(Section):
 
     listen: LocalListenAddress = parse_address(":9464", default_host=LOOPBACK)
     """Where /metrics, /healthz and /readyz are served. `:port` is 127.0.0.1."""
+    tls: ListenTls | None = None
+    """TLS towards scrapers; with `client_ca` each must show a certificate. Left out: plain text."""
+    token: BearerToken | None = None
+    """What a scraper of /metrics must present. Left out: nothing. /healthz and /readyz never ask for it."""
     max_series: Annotated[int, count(1, 1_000_000)] = 2000
     """Label sets kept per metric. What comes on top is counted under `_other`."""
+
+    @property
+    def files(self) -> tuple[Path | None, ...]:
+        """What its locks are read from."""
+        return (*(self.tls.files if self.tls else ()), self.token.secret_file if self.token else None)
 
 
 class Admin(Section):

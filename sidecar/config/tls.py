@@ -51,9 +51,19 @@ class ListenTls(Section):
     """Authorities of client certificates, PEM. With it every caller must show one (mTLS), and it names the caller."""
 
     @model_validator(mode="after")
-    def _belongs_together(self) -> ListenTls:
+    def _belongs_together(self) -> Self:
         check_pair(self.cert, self.key)
         return self
+
+    @property
+    def files(self) -> tuple[Path | None, ...]:
+        return self.cert, self.key, self.client_ca
+
+    def check(self) -> None:
+        """Whether the files are good as they are now. Raises BadValue."""
+        check_pair(self.cert, self.key)
+        if self.client_ca is not None:
+            read_certificates(self.client_ca)
 
 
 class ClientTls(Section):
@@ -70,9 +80,22 @@ class ClientTls(Section):
     def _belongs_together(self) -> Self:
         if (self.cert is None) != (self.key is None):
             raise BadValue("both cert and key, or neither", "only one of cert and key")
+        self._check_pair()
+        return self
+
+    @property
+    def files(self) -> tuple[Path | None, ...]:
+        return self.ca, self.cert, self.key
+
+    def check(self) -> None:
+        """Whether the files are good as they are now. Raises BadValue."""
+        self._check_pair()
+        if self.ca is not None:
+            read_certificates(self.ca)
+
+    def _check_pair(self) -> None:
         if self.cert is not None and self.key is not None:
             check_pair(self.cert, self.key)
-        return self
 
 
 class UpstreamTls(ClientTls):

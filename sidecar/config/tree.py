@@ -18,7 +18,7 @@ from sidecar.config.route import Route, listen_clashes, place
 from sidecar.config.section import Section
 from sidecar.config.state_url import StateUrl, read_journal, read_spool, read_store
 from sidecar.config.tls import ClientTls
-from sidecar.config.values import AgentName, ExistingPath, absent_if_false, entries
+from sidecar.config.values import AgentName, CertificateName, ExistingPath, absent_if_false, entries, read_names
 from sidecar.engine import exchange
 from sidecar.engine.exchange import Mode, weakest
 from sidecar.units import BadValue, seconds
@@ -40,6 +40,8 @@ class Config(Section):
     """observe watches and changes nothing; enforce may refuse. No route is stronger than this."""
     routes: Annotated[tuple[Route, ...], entries(low=1)]
     """The addresses that the sidecar listens on."""
+    identities: Annotated[dict[CertificateName, AgentName], BeforeValidator(read_names)] = Field(default={})
+    """Agents by the names in their client certificates. A certificate without an entry names its caller itself."""
     descriptors: Annotated[tuple[Annotated[Descriptor, BeforeValidator(read_descriptor)], ...], entries()] = ()
     """Where message types are learnt. None: payloads pass unread, unless they are JSON."""
     specs: Annotated[tuple[ExistingPath, ...], entries()] = ()

@@ -19,6 +19,8 @@ ANY_INTERFACE = "0.0.0.0"  # noqa: S104 - what `listen: :50051` asks for
 LOOPBACK = "127.0.0.1"
 MAX_ENTRIES = 64
 """Most routes, verifiers, budgets, keys, spec paths and descriptor sources: a limit on everything."""
+MAX_NAMES = 1024
+"""Most agents that certificates can be told to name."""
 
 
 def base_of(info: ValidationInfo) -> Path:
@@ -108,6 +110,15 @@ def entries(low: int = 0) -> BeforeValidator:
     return BeforeValidator(read)
 
 
+def read_names(value: Any) -> Any:
+    """A mapping, of which there is a limit as of everything."""
+    if not isinstance(value, Mapping):
+        raise BadValue("a mapping: {spiffe://example.org/planner: planner}")
+    if len(value) > MAX_NAMES:
+        raise BadValue(f"at most {MAX_NAMES} entries", f"{len(value)} entries")
+    return value
+
+
 def absent_if_false(value: Any) -> Any:
     """`metrics: false` turns a section off. `metrics:` with nothing below it is no answer, so it is a mistake."""
     if value is False:
@@ -141,6 +152,7 @@ NameGlob = Annotated[
 ]
 """Agents and methods; matched by `engine.specs.glob`, as in specs."""
 ModelName = Annotated[str, matching(r"[!-~]{1,128}", "1 to 128 printable ASCII characters without spaces")]
+CertificateName = Annotated[str, matching(r"[!-~]{1,2048}", "1 to 2048 printable ASCII characters without spaces")]
 HostName = Annotated[str, matching(r"[!-~]{1,255}", "1 to 255 printable ASCII characters without spaces")]
 Flag = Annotated[bool, BeforeValidator(read_flag)]
 ReadableFile = Annotated[Path, BeforeValidator(read_file)]

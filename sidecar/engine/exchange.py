@@ -73,6 +73,13 @@ class Peer:
     """As gRPC prints it: `ipv4:127.0.0.1:4242`, `ipv6:%5B::1%5D:4242`, `unix:/run/a.sock`."""
     identity: str | None = None
     """The name in a verified client certificate (SPIFFE URI, else first SAN, else CN); None without mTLS."""
+    agent: str | None = None
+    """The agent that the configuration says this identity stands for; None where it says nothing of it."""
+
+    @property
+    def name(self) -> str | None:
+        """What the caller is called by: nothing but a certificate gives a connection a name."""
+        return self.agent or self.identity
 
     @property
     def is_local(self) -> bool:

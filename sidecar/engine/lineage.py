@@ -166,6 +166,10 @@ class LineageKeeper:
         self._memos: OrderedDict[str, Memo] = OrderedDict()
         """By span id, bounded like the candidates, in case an end is never told."""
 
+    def renew(self, keys: tuple[tuple[str, bytes], ...]) -> None:
+        """Sign and verify with these from now on. What was settled stays so."""
+        self._entries = Entries(keys, self._settings.expires_s)
+
     async def settle(self, arrival: Arrival, callee: str, names: Names) -> Lineage:
         """Decide once, at the start of an exchange, what it inherits. Never fails a call."""
         if arrival.route.side is Side.INBOUND:
@@ -344,7 +348,7 @@ def caller_of(arrival: Arrival, lineage: Lineage) -> str:
     """Who calls: on outbound our agent, on inbound whoever proved it best. A bare header never names anyone."""
     if arrival.route.side is Side.OUTBOUND:
         return arrival.route.caller
-    return arrival.peer.identity or lineage.caller or arrival.route.caller or UNKNOWN_CALLER
+    return arrival.peer.name or lineage.caller or arrival.route.caller or UNKNOWN_CALLER
 
 
 def continued(lineage: Lineage) -> w3c.TraceContext:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from sidecar.checks.budget import BudgetCheck
 from sidecar.checks.consistency import ConsistencyCheck
 from sidecar.checks.idempotency import IdempotencyCheck
+from sidecar.checks.identity import IdentityCheck
 from sidecar.checks.loop import LoopCheck
 from sidecar.checks.pressure import PressureCheck
 from sidecar.checks.quarantine import QuarantineCheck
@@ -29,7 +30,7 @@ from sidecar.engine.ports import Check, Clock
 from sidecar.engine.specs import Spec
 from sidecar.engine.state import Reach, Store
 from sidecar.line_up.money import Money, read_prices
-from sidecar.panel import VerifierPanel
+from sidecar.panel import VerifierPanel, VerifierTls
 from sidecar.stores.memory import open_memory
 from sidecar.telemetry.breaker_gauge import BreakerGauge
 from sidecar.telemetry.duplicate_metrics import DuplicateMetrics
@@ -101,6 +102,7 @@ class LineUp:
     def _in_order(self) -> list[Check]:
         """The first enforced finding decides what a caller is told, and the checks below it are not asked."""
         return [
+            IdentityCheck(),  # only looks at who calls, which no other check waits for
             self.quarantine,  # an edge that is held back needs no other check to say so
             SpecCheck(),  # what breaks the contract is malformed: no check below should judge, claim or charge for it
             StreamCheck(answers_once=self._answers_once),  # the order of messages is part of the contract
@@ -121,6 +123,10 @@ class LineUp:
     def watch(self, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
         """What goes on beside the calls, until `stop` is set or it is cancelled."""
         return [self._task_sweep().run(), *self.money.watch(stop)]
+
+    def renew_verifier(self, name: str, tls: VerifierTls) -> None:
+        """Certificates that have changed, for the connection to one verifier."""
+        self._panel.renew(name, tls)
 
     async def drain(self, limit_s: float) -> None:
         """Let verifiers that are asked beside the calls finish."""

@@ -13,7 +13,7 @@ from sidecar.engine.verdict import Evidence, Failure, Opinion, PanelVerdict, Val
 from sidecar.panel.backlog import Backlog, BacklogLimits, Job
 from sidecar.panel.question import Question
 from sidecar.panel.seat import Seat
-from sidecar.panel.settings import VerifierSettings
+from sidecar.panel.settings import VerifierSettings, VerifierTls
 
 if TYPE_CHECKING:
     from sidecar.engine.specs.spec import PanelTerms
@@ -48,6 +48,10 @@ class VerifierPanel(Panel):
 
     def ask_later(self, evidence: Evidence, terms: PanelTerms, tell: TellVerdict) -> None:
         self._later(partial(self._judge, terms.require, evidence, terms), evidence, tell)
+
+    def renew(self, verifier: str, tls: VerifierTls) -> None:
+        """Certificates that have changed, for the connection to one verifier."""
+        self._seats[verifier].renew(tls)
 
     async def drain(self, limit_s: float) -> None:
         """Let what was asked beside the calls finish, then hang up. What does not finish is told to be dropped."""

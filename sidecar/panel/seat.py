@@ -15,7 +15,7 @@ from sidecar.engine.verdict import Failure, Opinion, Value
 from sidecar.panel.breaker import Breaker
 from sidecar.panel.description import SCHEMA, Description, Descriptions
 from sidecar.panel.question import Answer, Question, Unusable
-from sidecar.panel.settings import VerifierSettings, open_channel
+from sidecar.panel.settings import VerifierSettings, VerifierTls, open_channel
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ class Seat:
         self._blank = Opinion(settings.name, Value.INCONCLUSIVE, mode=settings.mode, fail=settings.fail)
         self._channel: aio.Channel | None = None
         self._descriptions: Descriptions | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
 
     async def ask(self, question: Question, limit_s: float | None) -> Opinion:
         """The verifier's opinion within `limit_s` and its own time-out, whichever is shorter. Raises nothing."""
@@ -67,11 +68,20 @@ class Seat:
         self._reporter.opinion_given(opinion)
         return opinion
 
+    def renew(self, tls: VerifierTls) -> None:
+        """Dial with these certificates from the next question on. What is being asked may still be answered."""
+        self.settings = replace(self.settings, tls=tls)
+        if self._channel is not None and self._descriptions is not None:
+            retiring = asyncio.create_task(closed(self._channel, self._descriptions, self.settings.timeout_s))
+            self._retiring.add(retiring)
+            retiring.add_done_callback(self._retiring.discard)
+        self._channel = self._descriptions = None
+
     async def close(self) -> None:
-        if self._descriptions is not None:
-            await self._descriptions.close()
-        if self._channel is not None:
-            await self._channel.close()
+        for retiring in self._retiring:
+            retiring.cancel()
+        if self._channel is not None and self._descriptions is not None:
+            await closed(self._channel, self._descriptions)
 
     async def _guarded(self, question: Question, limit_s: float) -> Opinion:
         """Past the breaker, and with its report. What a verifier will not judge says nothing about its health."""
@@ -174,6 +184,11 @@ class Seat:
         else:
             log.info("verifier %s answers again", self.settings.name)
         self._reporter.breaker_changed(self.settings.name, is_open)
+
+
+async def closed(channel: aio.Channel, descriptions: Descriptions, grace_s: float | None = None) -> None:
+    await descriptions.close()
+    await channel.close(grace_s)
 
 
 def is_cancelled() -> bool:

@@ -46,6 +46,7 @@ class Listener:
         self.way = way
         self.address = settings.address
         """Where it really listens, once started."""
+        self._tls = settings.tls
         self._server = aio.server(options=server_options(settings))
         self._server.add_generic_rpc_handlers((Switch(way, descriptors),))
 
@@ -62,11 +63,16 @@ class Listener:
         return self.address
 
     def _add_port(self) -> int:
-        tls = self.settings.tls
+        tls = self._tls
         if tls is None:
             return int(self._server.add_insecure_port(self.settings.address))
-        credentials = grpc.ssl_server_credentials([(tls.key, tls.cert)], tls.client_ca, tls.client_ca is not None)
+        present = Presented(lambda: self._tls)
+        credentials = grpc.dynamic_ssl_server_credentials(certificates_of(tls), present, tls.client_ca is not None)
         return int(self._server.add_secure_port(self.settings.address, credentials))
+
+    def renew(self, tls: ListenTls) -> None:
+        """Show this certificate from the next handshake on; connections that stand keep theirs."""
+        self._tls = tls
 
     async def start(self) -> None:
         await self._server.start()
@@ -77,6 +83,21 @@ class Listener:
         until_s = loop.time() + limit_s
         await self._server.stop(limit_s)
         await self.way.detached.drain(max(until_s - loop.time(), 0.0))
+
+
+class Presented:
+    """What grpc asks at each handshake, on a thread of its own: the certificates, where they have changed."""
+
+    def __init__(self, current: Callable[[], ListenTls | None]) -> None:
+        self._current = current
+        self._given = current()
+
+    def __call__(self) -> grpc.ServerCertificateConfiguration | None:
+        current = self._current()
+        if current is self._given or current is None:
+            return None
+        self._given = current
+        return certificates_of(current)
 
 
 class Switch(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -120,6 +141,10 @@ def bound(carry: Callable[[Way, MethodView, bytes, Any], Awaitable[Any]], way: W
         return await carry(way, view, payload, context)
 
     return handle
+
+
+def certificates_of(tls: ListenTls) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(tls.key, tls.cert)], tls.client_ca)
 
 
 def server_options(settings: ListenSettings) -> list[tuple[str, Any]]:

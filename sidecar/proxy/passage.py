@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,8 @@ class Way:
     """Given to calls that carry none, where the route enforces."""
     wants_identity: bool = False
     """Whether callers present client certificates."""
+    identities: Mapping[str, str] = field(default_factory=dict)
+    """Agents by the names in their client certificates."""
     compression: grpc.Compression | None = None
     """How responses are compressed for the caller; None leaves it to grpc's default, which is not at all."""
     detached: Detached = field(default_factory=Detached)
@@ -124,7 +126,7 @@ class Passage:
     @classmethod
     async def begin(cls, way: Way, method: MethodView, context: Any, first: Message | None) -> Passage:
         metadata = carried(context.invocation_metadata())
-        peer = peer_of(context, way.wants_identity)
+        peer = peer_of(context, way)
         arrival = Arrival(way.route, method.name, metadata, peer, first, context.time_remaining())
         if way.compression is not None:
             context.set_compression(way.compression)
@@ -431,8 +433,11 @@ class Passage:
         self._way.room.free(size_bytes)
 
 
-def peer_of(context: Any, wants_identity: bool) -> Peer:
-    return Peer(context.peer(), identity_of(context.auth_context()) if wants_identity else None)
+def peer_of(context: Any, way: Way) -> Peer:
+    if not way.wants_identity:
+        return Peer(context.peer())
+    identity = identity_of(context.auth_context())
+    return Peer(context.peer(), identity, way.identities.get(identity or ""))
 
 
 IDENTITY_PROPERTIES = ("spiffe_id", "x509_uri", "x509_dns", "x509_subject_alternative_name", "x509_common_name")

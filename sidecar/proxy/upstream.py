@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
@@ -130,14 +130,20 @@ class Upstream:
     def inspect(self, connection: Connection, error: aio.AioRpcError) -> None:
         """Replace a connection that an upstream's header has spoiled: every later call on it would fail."""
         if error.code() is grpc.StatusCode.INTERNAL and any(mark in (error.details() or "") for mark in SPOILED_MARKS):
+            log.warning("replacing a spoiled connection to %s", self.settings.target)
             self._replace(connection)
 
-    def _replace(self, spoiled: Connection) -> None:
-        if spoiled not in self._connections:
+    def renew(self, tls: UpstreamTls) -> None:
+        """Connect with these certificates from now on. Calls that are open on the old connections may finish there."""
+        self.settings = replace(self.settings, tls=tls)
+        for connection in list(self._connections):
+            self._replace(connection)
+
+    def _replace(self, connection: Connection) -> None:
+        if connection not in self._connections:
             return
-        log.warning("replacing a spoiled connection to %s", self.settings.target)
-        self._connections[self._connections.index(spoiled)] = Connection(self.settings)
-        retiring = asyncio.create_task(spoiled.close(RETIRE_GRACE_S))
+        self._connections[self._connections.index(connection)] = Connection(self.settings)
+        retiring = asyncio.create_task(connection.close(RETIRE_GRACE_S))
         self._retiring.add(retiring)
         retiring.add_done_callback(self._retiring.discard)
 

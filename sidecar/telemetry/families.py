@@ -1,8 +1,8 @@
 """Metric families that cost a fraction of a microsecond to write and are made into samples only when scraped.
 
-prometheus_client renders them but does not hold them, for its children take a lock and a linear search a write. Here
-one thread (the event loop) writes a series, and a scrape reads it from another: what it takes in one step (a copied
-list or dict) is consistent, and two values of one series may be one call apart.
+prometheus_client does not hold them, for its children take a lock and a linear search a write; and a page writes their
+lines without it (`registry`). One thread (the event loop) writes a series, and a scrape reads it from another: what
+it takes in one step (a copied list or dict) is consistent, and two values of one series may be one call apart.
 """
 
 from __future__ import annotations
@@ -19,9 +19,17 @@ from prometheus_client.samples import Exemplar as SampleExemplar
 from prometheus_client.utils import floatToGoString
 
 from sidecar.telemetry.names import OTHER_SERIES, Metric
+from sidecar.telemetry.registry import header, label_texts
 
 SERIES_LIMIT = 2000
 """Series of one metric, as OpenTelemetry's SDK limits them; the one for what overflows comes on top."""
+
+
+Labels = tuple[str, ...]
+"""Values of a metric's labels, in the metric's order."""
+
+INTEGERS_AS_THEY_ARE = 10**6
+"""Below it a whole number is written like Python's float; above it Go takes an exponent."""
 
 
 class Exemplar(NamedTuple):
@@ -33,6 +41,10 @@ class Exemplar(NamedTuple):
 
     def with_value(self, value: float) -> SampleExemplar:
         return SampleExemplar({"trace_id": self.trace_id, "span_id": self.span_id}, value, self.unix_s)
+
+    def text(self, value: float) -> str:
+        """What follows a sample's value in OpenMetrics. Ids are hexadecimal, so nothing is to be escaped."""
+        return f' # {{span_id="{self.span_id}",trace_id="{self.trace_id}"}} {number(value)} {self.unix_s}'
 
 
 class Count:
@@ -79,7 +91,8 @@ class Family(Collector, Generic[Series]):
         self.metric = metric
         self._make: Callable[[], Series] = make
         self._limit = limit
-        self._series: dict[tuple[str, ...], Series] = {}
+        self._series: dict[Labels, Series] = {}
+        self._texts: dict[Labels, tuple[str, ...]] = {}
         self._overflow: Series | None = None
         self._overflow_labels = (OTHER_SERIES,) * len(metric.labels)
         self._lock = threading.Lock()
@@ -108,7 +121,19 @@ class Family(Collector, Generic[Series]):
         if samples.samples:
             yield samples
 
-    def _snapshot(self) -> list[tuple[tuple[str, ...], Series]]:
+    def text(self, *, is_openmetrics: bool) -> str:
+        """The part of a page that `collect` would become."""
+        lines: list[str] = []
+        for labels, series in self._snapshot():
+            texts = self._texts.get(labels) or self._texts.setdefault(labels, self._label_texts(labels))
+            self._write(lines, texts, series, is_openmetrics=is_openmetrics)
+        return header(self._empty(), is_openmetrics=is_openmetrics) + "".join(lines) if lines else ""
+
+    def _label_texts(self, labels: Labels) -> tuple[str, ...]:
+        """What the lines of a series have between their braces: made once, and kept."""
+        return (",".join(label_texts(self.metric.labels, labels).values()),)
+
+    def _snapshot(self) -> list[tuple[Labels, Series]]:
         with self._lock:
             every = list(self._series.items())
             if self._overflow is not None:
@@ -122,6 +147,10 @@ class Family(Collector, Generic[Series]):
     def _sample(self, samples: Samples, labels: dict[str, str], series: Series) -> None:
         """Add what a scrape shows of one series."""
 
+    @abstractmethod
+    def _write(self, lines: list[str], labels: tuple[str, ...], series: Series, *, is_openmetrics: bool) -> None:
+        """The same, as text. `labels` is what `_label_texts` made."""
+
 
 class CounterFamily(Family[Count]):
     def __init__(self, metric: Metric, limit: int = SERIES_LIMIT) -> None:
@@ -131,11 +160,15 @@ class CounterFamily(Family[Count]):
         exemplar = series.exemplar.with_value(1.0) if series.exemplar else None
         samples.add_sample(self.metric.name, labels, series.value, exemplar=exemplar)
 
+    def _write(self, lines: list[str], labels: tuple[str, ...], series: Count, *, is_openmetrics: bool) -> None:
+        exemplar = series.exemplar.text(1.0) if is_openmetrics and series.exemplar else ""
+        lines.append(f"{self.metric.name}{{{labels[0]}}} {number(series.value)}{exemplar}\n")
+
 
 class HistogramFamily(Family[Distribution]):
     def __init__(self, metric: Metric, limit: int = SERIES_LIMIT) -> None:
         super().__init__(metric, lambda: Distribution(metric.buckets), limit)
-        self._bounds = [str(floatToGoString(bound)) for bound in (*metric.buckets, float("inf"))]  # type: ignore[no-untyped-call]
+        self._bounds = [number(bound) for bound in (*metric.buckets, float("inf"))]
 
     def _sample(self, samples: Samples, labels: dict[str, str], series: Distribution) -> None:
         name, below = self.metric.name, 0
@@ -145,6 +178,23 @@ class HistogramFamily(Family[Distribution]):
             samples.add_sample(f"{name}_bucket", {**labels, "le": bound}, below, exemplar=exemplar)
         samples.add_sample(f"{name}_count", labels, below)
         samples.add_sample(f"{name}_sum", labels, series.total)
+
+    def _label_texts(self, labels: Labels) -> tuple[str, ...]:
+        """All of them, and those before and after `le`, which has its place among them."""
+        texts = label_texts(self.metric.labels, labels)
+        before = "".join(f"{text}," for label, text in texts.items() if label < "le")
+        after = "".join(f",{text}" for label, text in texts.items() if label > "le")
+        return ",".join(texts.values()), before, after
+
+    def _write(self, lines: list[str], labels: tuple[str, ...], series: Distribution, *, is_openmetrics: bool) -> None:
+        every, before, after = labels
+        bucket, below = f"{self.metric.name}_bucket{{{before}", 0
+        for bound, count, seen in zip(self._bounds, series.counts.copy(), series.exemplars.copy(), strict=True):
+            below += count
+            exemplar = seen[1].text(seen[0]) if is_openmetrics and seen else ""
+            lines.append(f'{bucket}le="{bound}"{after}}} {number(below)}{exemplar}\n')
+        lines.append(f"{self.metric.name}_count{{{every}}} {number(below)}\n")
+        lines.append(f"{self.metric.name}_sum{{{every}}} {number(series.total)}\n")
 
 
 class ScrapedGauge(Collector):
@@ -164,8 +214,23 @@ class ScrapedGauge(Collector):
         if samples.samples:
             yield samples
 
+    def text(self, *, is_openmetrics: bool) -> str:
+        """The part of a page that `collect` would become."""
+        lines = [
+            f"{self.metric.name}{{{','.join(label_texts(self.metric.labels, labels).values())}}} {number(value)}\n"
+            for labels, value in self._read().items()
+        ]
+        return header(empty(self.metric), is_openmetrics=is_openmetrics) + "".join(lines) if lines else ""
+
 
 def empty(metric: Metric) -> Samples:
     """The family's header. prometheus_client would append a unit that the name does not end with, so it is left out."""
     unit = metric.unit if metric.family.endswith(f"_{metric.unit}") else ""
     return Samples(metric.family, metric.help, metric.kind, unit)
+
+
+def number(value: float) -> str:
+    """As Go writes it, and prometheus_client after it: 1.0, +Inf, 1.5e+07."""
+    if 0 <= value < INTEGERS_AS_THEY_ARE and value == int(value):
+        return f"{int(value)}.0"
+    return str(floatToGoString(value))  # type: ignore[no-untyped-call]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from itertools import product
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
 
 import sidecar
 from sidecar.engine.exchange import Origin, Side
@@ -26,6 +26,7 @@ from sidecar.telemetry.families import (
 )
 from sidecar.telemetry.methods import KnownMethods
 from sidecar.telemetry.names import OTHER_METHOD, OTHER_SERIES
+from sidecar.telemetry.registry import Registry
 
 if TYPE_CHECKING:
     from sidecar.engine.exchange import Exchange, Outcome
@@ -83,7 +84,7 @@ class MetricsReporter:
         series_limit: int = SERIES_LIMIT,
         version: str = sidecar.__version__,
     ) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = Registry()
         self._clock = clock
         self._methods = methods or KnownMethods()
         self._series_limit = series_limit
@@ -152,6 +153,10 @@ class MetricsReporter:
         """`loaded` or `refused`."""
         self._reloads.series(outcome).add()
 
+    def secrets_reloaded(self, what: str, outcome: str) -> None:
+        """`what` is the kind of file; the outcome is `loaded` or `refused`."""
+        self._secret_reloads.series(what, outcome).add()
+
     def shed(self, callee: str, reason: str) -> None:
         """Called here for an exchange that is asked to come back; by others for calls that never became one."""
         self.sheds.series(callee, reason).add()
@@ -213,9 +218,12 @@ class MetricsReporter:
         self.rejections = self._counter(names.LINEAGE_REJECTED)
         self.sheds = self._counter(names.SHED)
         self.retries = self._counter(names.RETRIES)
-        self._joins = self._counter(names.TRACE_JOINS, *product(JOINS, Side))
-        self._spans = self._counter(names.SPANS, *zip(SPAN_OUTCOMES, strict=True))
-        self._reloads = self._counter(names.SPEC_RELOADS, *zip(RELOADS, strict=True))
+        self._joins = self._counter(names.TRACE_JOINS)
+        for how, side in product(JOINS, Side):
+            self._joins.series(how, side)
+        self._spans = self._counter(names.SPANS, SPAN_OUTCOMES)
+        self._reloads = self._counter(names.SPEC_RELOADS, RELOADS)
+        self._secret_reloads = self._counter(names.SECRET_RELOADS)
 
     def _register_process(self, version: str) -> None:
         build: dict[tuple[str, ...], float] = {(version, platform.python_version()): 1.0}
@@ -224,10 +232,10 @@ class MetricsReporter:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
-    def _counter(self, metric: names.Metric, *known: tuple[str, ...]) -> CounterFamily:
+    def _counter(self, metric: names.Metric, known: tuple[str, ...] = ()) -> CounterFamily:
         family = CounterFamily(metric, self._series_limit)
-        for labels in known:
-            family.series(*labels)
+        for value in known:
+            family.series(value)
         self.registry.register(family)
         return family
 

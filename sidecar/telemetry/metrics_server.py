@@ -1,22 +1,27 @@
 """/metrics, /healthz and /readyz over HTTP, on threads of their own: neither a scrape nor the event loop waits.
 
 Rendering thousands of series takes tens of milliseconds of CPU. One scrape renders at a time, so that impatient
-scrapers cost the calls no more than one does.
+scrapers cost the calls no more than one does. /healthz and /readyz answer anyone: a kubelet has no token to show.
 """
 
 from __future__ import annotations
 
 import gzip
+import hmac
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+
+from sidecar.telemetry.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -27,13 +32,32 @@ CONNECTIONS = 32
 """Open at once; more are closed unanswered."""
 
 
+@dataclass(frozen=True, slots=True)
+class Locks:
+    """What stands between a scraper and the page. Replaced as a whole when a certificate or the token changes."""
+
+    tls: ssl.SSLContext | None = None
+    wants_certificate: bool = False
+    """Whether /metrics is for clients with a certificate that `tls` trusts."""
+    token: bytes | None = field(default=None, repr=False)
+    """What /metrics asks for: `Authorization: Bearer TOKEN`."""
+
+
 class MetricsServer:
     """Serves one registry at `address` (`host:port`, `[::1]:port`; port 0 picks a free one) between start and stop.
 
     `is_ready` is asked from another thread. It says whether calls are served: false while starting and draining.
     """
 
-    def __init__(self, registry: CollectorRegistry, address: str, is_ready: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        address: str,
+        is_ready: Callable[[], bool] = lambda: True,
+        locks: Locks = Locks(),
+    ) -> None:
+        self.locks = locks
+        """Those in force. What takes their place holds for the next connection."""
         self._registry = registry
         self._address = address
         self._is_ready = is_ready
@@ -47,7 +71,7 @@ class MetricsServer:
         class Bound(Handler):
             page = owner
 
-        server = Server(host_and_port(self._address), Bound)
+        server = Server(host_and_port(self._address), Bound, lambda: self.locks.tls)
         threading.Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True).start()
         self._server = server
         host, port = server.server_address[:2]
@@ -62,20 +86,39 @@ class MetricsServer:
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The exposition and its content type: OpenMetrics (with exemplars) when asked for, else text 0.0.4."""
-        encode, content_type = choose_encoder(accept)
         with self._rendering:
+            if isinstance(self._registry, Registry):
+                return self._registry.page(accept)
+            encode, content_type = choose_encoder(accept)
             return encode(self._registry), content_type
 
     def is_ready(self) -> bool:
         return self._is_ready()
+
+    def may_read(self, connection: socket.socket, authorization: str) -> bool:
+        """Whether this scraper has shown all that the locks ask for. A token is compared in constant time."""
+        locks = self.locks
+        if locks.wants_certificate and not (isinstance(connection, ssl.SSLSocket) and connection.getpeercert()):
+            return False
+        if locks.token is None:
+            return True
+        scheme, _, shown = authorization.partition(" ")
+        is_same = hmac.compare_digest(shown.strip().encode("utf-8", "surrogateescape"), locks.token)
+        return is_same and scheme.lower() == "bearer"
 
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = CONNECTIONS
 
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        handler: type[BaseHTTPRequestHandler],
+        tls: Callable[[], ssl.SSLContext | None],
+    ) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._tls = tls
         self._room = threading.BoundedSemaphore(CONNECTIONS)
         super().__init__(address, handler)
 
@@ -92,6 +135,16 @@ class Server(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             self._room.release()
+
+    def finish_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+        """On the connection's own thread, so that who stalls in a handshake keeps nobody else waiting."""
+        context = self._tls()
+        if context is None or not isinstance(request, socket.socket):
+            super().finish_request(request, client_address)
+            return
+        request.settimeout(IDLE_S)
+        with context.wrap_socket(request, server_side=True) as secured:
+            super().finish_request(secured, client_address)
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - socketserver's hook
         """A scraper that hangs up is not worth a traceback on stderr, which is what the base class writes."""
@@ -121,6 +174,9 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815
 
     def _metrics(self) -> None:
+        if not self.page.may_read(self.connection, self.headers.get("Authorization", "")):
+            self._say(HTTPStatus.UNAUTHORIZED, b"a token or a client certificate is needed\n", challenge="Bearer")
+            return
         try:
             body, content_type = self.page.render(self.headers.get("Accept", ""))
         except Exception:
@@ -135,9 +191,11 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._say(HTTPStatus.SERVICE_UNAVAILABLE, b"not ready\n")
 
-    def _say(self, status: HTTPStatus, body: bytes, content_type: str = TEXT) -> None:
+    def _say(self, status: HTTPStatus, body: bytes, content_type: str = TEXT, challenge: str = "") -> None:
         self.send_response(status)
         self.send_header("Content-Type", content_type)
+        if challenge:
+            self.send_header("WWW-Authenticate", challenge)
         if "gzip" in self.headers.get("Accept-Encoding", ""):
             body = gzip.compress(body, compresslevel=1)
             self.send_header("Content-Encoding", "gzip")

@@ -179,6 +179,7 @@ LABELS = {
     "target": "agent:NAME or verifier:NAME, what is left alone while it is open",
     "origin": "below (same key), above (new key, same arguments), grpc (a client that says so) or unknown",
     "near_deadline": "true or false",
+    "what": "what changed: listen_tls, upstream_tls, verifier_tls, lineage_keys or metrics",
 }
 
 # --- Metrics -----------------------------------------------------------------------------------------------------
@@ -288,6 +289,12 @@ SPEC_RELOADS = _counter(
     "outcome",
     "Reloads of spec files: loaded, or refused and the last good ones kept.",
     'increase(sidecar_spec_reloads_total{outcome="refused"}[1h]) > 0',
+)
+SECRET_RELOADS = _counter(
+    "secret_reloads_total",
+    "what outcome",
+    "Certificates, keys and tokens that changed while we ran: loaded, or refused and the last good ones kept.",
+    'increase(sidecar_secret_reloads_total{outcome="refused"}[1h]) > 0',
 )
 SHED = _counter(
     "shed_total",

@@ -12,8 +12,10 @@ import pytest
 from dashboards.__main__ import BOARDS, ROOT, files
 from dashboards.metrics_page import bound
 from sidecar.telemetry.names import METRICS
+from sidecar.testing import running_sidecar
 
 FILES = files()
+NOT_SERVED_YET = {("sidecar_journal_events", "counter")}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -43,6 +45,16 @@ def test_every_metric_is_documented_with_its_labels_and_its_bound():
         labels = ", ".join(f"`{label}`" for label in metric.labels)
         assert row == f"| `{metric.name}` | {metric.kind} | {metric.unit} | {labels} | {bound(metric)} |"
         assert metric.help in meaning and metric.query.replace("|", "\\|") in meaning
+
+
+async def test_what_a_sidecar_has_is_what_the_page_tells():
+    """Every family that a real one registers, also those that have no series yet, and none that nothing could fill."""
+    async with running_sidecar("127.0.0.1:1", agent="writer") as sidecar:
+        parts = sidecar.app.metrics.registry.collectors
+        described = [each for part in parts for each in getattr(part, "describe", part.collect)()]
+    ours = {(each.name, each.type) for each in described if each.name.startswith("sidecar")}
+    assert ours == {(metric.family, metric.kind) for metric in METRICS} - NOT_SERVED_YET
+    assert {each.name.partition("_")[0] for each in described} == {"sidecar", "process", "python"}
 
 
 def test_gauges_that_are_read_at_the_scrape_say_what_bounds_them():

@@ -5,13 +5,19 @@ from __future__ import annotations
 import gzip
 import http.client
 import socket
+import ssl
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from sidecar.telemetry import names
+from sidecar.telemetry.families import ScrapedGauge
 from sidecar.telemetry.metrics import MetricsReporter
-from sidecar.telemetry.metrics_server import CONNECTIONS, MetricsServer, host_and_port
+from sidecar.telemetry.metrics_server import CONNECTIONS, Locks, MetricsServer, host_and_port
 from tests.telemetry import story
+from tests.transparency.certs import make_tls_files
 
 
 class Readiness:
@@ -90,7 +96,7 @@ def test_head_has_the_length_and_no_body(address: str) -> None:
 def test_a_collector_that_fails_is_a_500_and_the_server_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     """A scrape error must be visible to Prometheus as one."""
     reporter = MetricsReporter(clock=story.Clock())
-    reporter.registry.get_target_info = reporter.registry.collect = None  # type: ignore[method-assign,assignment]
+    reporter.registry.register(ScrapedGauge(names.STORE_AWAY, lambda: {}["away"]))
     server = MetricsServer(reporter.registry, "127.0.0.1:0")
     address = server.start()
     try:
@@ -132,3 +138,84 @@ def test_the_port_is_free_again_after_stop() -> None:
 def test_addresses_are_host_and_port(address: str, expected: tuple[str, int]) -> None:
     """IPv6 in brackets, nothing for all interfaces."""
     assert host_and_port(address) == expected
+
+
+TOKEN = b"0123456789abcdef"
+
+
+@contextmanager
+def locked(locks: Locks) -> Iterator[tuple[MetricsServer, str]]:
+    server = MetricsServer(MetricsReporter(clock=story.Clock()).registry, "127.0.0.1:0", locks=locks)
+    try:
+        yield server, server.start()
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        ("Bearer 0123456789abcdef", 200),
+        ("bearer 0123456789abcdef", 200),
+        ("Bearer 0123456789abcdeg", 401),
+        ("Bearer 0123456789abcde", 401),
+        ("Basic 0123456789abcdef", 401),
+        ("0123456789abcdef", 401),
+        ("Bearer", 401),
+        ("Bearer \xe4\xf6\xfc", 401),
+        ("", 401),
+    ],
+)
+def test_the_page_is_for_those_who_know_the_token(authorization: str, status: int) -> None:
+    with locked(Locks(token=TOKEN)) as (_, address):
+        response, body = ask(address, "/metrics", Authorization=authorization)
+        assert response.status == status
+        assert (b"sidecar_" in body) is (status == 200)
+        assert (response.headers["WWW-Authenticate"] == "Bearer") is (status == 401)
+
+
+def test_a_token_that_changes_holds_for_the_next_scrape() -> None:
+    with locked(Locks(token=TOKEN)) as (server, address):
+        server.locks = Locks(token=b"another token 16")
+        assert ask(address, "/metrics", Authorization="Bearer 0123456789abcdef")[0].status == 401
+        assert ask(address, "/metrics", Authorization="Bearer another token 16")[0].status == 200
+
+
+def test_a_kubelet_needs_no_token() -> None:
+    with locked(Locks(token=TOKEN)) as (_, address):
+        assert ask(address, "/healthz")[0].status == 200
+        assert ask(address, "/readyz")[0].status == 200
+
+
+def scraped(address: str, path: str, context: ssl.SSLContext) -> int:
+    connection = http.client.HTTPSConnection(address, timeout=5, context=context)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_with_a_client_authority_the_page_is_for_clients_with_a_certificate(tmp_path: Path) -> None:
+    """A probe has none to show, and a stranger's is refused in the handshake."""
+    tls = make_tls_files(tmp_path)
+    inside = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.ca)
+    inside.load_cert_chain(tls.server.cert, tls.server.key)
+    inside.verify_mode = ssl.CERT_OPTIONAL
+    anyone, client, stranger = (ssl.create_default_context(cafile=tls.ca) for _ in range(3))
+    client.load_cert_chain(tls.client.cert, tls.client.key)
+    stranger.load_cert_chain(tls.foreign.cert, tls.foreign.key)
+    with locked(Locks(inside, wants_certificate=True)) as (_, address):
+        assert scraped(address, "/metrics", client) == 200
+        assert scraped(address, "/metrics", anyone) == 401
+        assert scraped(address, "/healthz", anyone) == 200
+        with pytest.raises((ssl.SSLError, OSError)):
+            scraped(address, "/metrics", stranger)
+
+
+def test_who_stalls_in_a_handshake_keeps_nobody_waiting(tmp_path: Path) -> None:
+    tls = make_tls_files(tmp_path)
+    inside = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    inside.load_cert_chain(tls.server.cert, tls.server.key)
+    with locked(Locks(inside)) as (_, address), socket.create_connection(host_and_port(address)):
+        assert scraped(address, "/metrics", ssl.create_default_context(cafile=tls.ca)) == 200
