@@ -74,6 +74,7 @@ dashboards-check: venv ## Ask PROMETHEUS (http://127.0.0.1:9090) for everything 
 
 tools-test:
 	@command -v promtool >/dev/null || (apt-get update -qq && $(APT) prometheus)
+	@command -v amtool >/dev/null || (apt-get update -qq && $(APT) prometheus-alertmanager)
 	@command -v redis-server >/dev/null || (apt-get update -qq && $(APT) redis-server)
 
 clean: ## Remove what the targets made

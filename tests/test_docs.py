@@ -17,7 +17,8 @@ from sidecar.telemetry.names import LABELS, METRICS
 from sidecar.testing import running_sidecar
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("*/*/README.md")])
+PLACES = ("*.md", "docs/*.md", "*/README.md", "*/*/README.md", "docs/runbooks/sidecar*.md")
+PAGES = sorted(path for place in PLACES for path in ROOT.glob(place))
 GUARDS = (ROOT / "docs" / "guards.md").read_text(encoding="utf-8")
 SHIPPED = ("grounding", "arithmetic", "secrets", "schema", "rules", "judge")
 ANY_SPEC = "spec: any/v1\nmatch: {}\n"

@@ -1,4 +1,7 @@
-"""`python -m dashboards.rules [--factor N] [--out DIR] [--set NAME=VALUE]...`: write recording.yml and alerts.yml."""
+"""`python -m dashboards.rules [--factor N] [--out DIR] [--set NAME=VALUE]...`: write recording.yml and alerts.yml.
+
+Without arguments what ships is written: these two, and what docs/runbooks/ says of them.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from dashboards.rules import Settings, alerts, recordings
+from dashboards.rules import Settings, alerts, recordings, runbooks
 from dashboards.rules.files import rendered
 
 HERE = Path(__file__).parent
@@ -26,6 +29,8 @@ def main(arguments: list[str] | None = None) -> None:
         path = given.out / f"{name}.yml"
         path.write_text(rendered(groups(given.factor, settings)), encoding="utf-8")
         print(path)
+    if (given.factor, given.out, settings) == (1.0, HERE, Settings()):
+        runbooks.write()
 
 
 def positive(text: str) -> float:

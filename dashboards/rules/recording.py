@@ -75,10 +75,14 @@ VERDICTS_10M, VERDICTS_30M, VERDICTS_1H = (
     Count("sidecar_verdicts", "job verifier verdict", "sidecar_verdicts_total", window, starts_at_zero=True)
     for window in ("10m", "30m", "1h")
 )
-DISSENTS = Count("sidecar_verifier_dissent", "job verifier", "sidecar_verifier_dissent_total", "1h", True)
-JOINS = Count("sidecar_trace_joins", "job instance how side", "sidecar_trace_joins_total", "30m", True)
-SPANS = Count("sidecar_spans", "job instance outcome", "sidecar_spans_total", "10m", True)
-HELD = Count("sidecar_overhead_seconds_count", "job instance", "sidecar_overhead_seconds_count", "10m", True)
+DISSENTS = Count(
+    "sidecar_verifier_dissent", "job verifier", "sidecar_verifier_dissent_total", "1h", starts_at_zero=True
+)
+JOINS = Count("sidecar_trace_joins", "job instance how side", "sidecar_trace_joins_total", "30m", starts_at_zero=True)
+SPANS = Count("sidecar_spans", "job instance outcome", "sidecar_spans_total", "10m", starts_at_zero=True)
+HELD = Count(
+    "sidecar_overhead_seconds_count", "job instance", "sidecar_overhead_seconds_count", "10m", starts_at_zero=True
+)
 
 COUNTS = (
     *(LOOPS, REFUSED_LOOPS, UNPRICED, VERIFIER_FAILURES, FAIL_OPENS, REPEATED_KEYS, REPEATED_TASKS, LOST_CLAIMS),
