@@ -10,6 +10,8 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Set
+from dataclasses import replace
 from pathlib import Path
 
 from dashboards import check
@@ -28,6 +30,9 @@ FAULT_S = 8.0
 """How long each fault lasts here: long enough to be scraped a few times."""
 
 AT_ONCE = 6
+
+EXEMPLARS = "exemplars of "
+"""How results about exemplars begin."""
 
 RATE_S = 15.0
 """Stands for Grafana's $__rate_interval."""
@@ -77,10 +82,19 @@ async def faults(stand: Stand, tell: Tell) -> None:
 
 
 async def asked(stand: Stand, since_s: float) -> list[check.Result]:
-    """What each query of each board finds in all that has happened since then."""
+    """What each query of each board finds in all that has happened since then, and whether exemplars lead somewhere."""
     now_s = time.time()
     window = check.Window(now_s, range_s=now_s - since_s, rate_s=RATE_S)
-    return await asyncio.to_thread(check.check, stand.prometheus.url, window=window)
+    results = await asyncio.to_thread(check.check, stand.prometheus.url, window=window)
+    traces = {trace_id for sink in stand.world.sinks.values() for trace_id in sink.trace_ids}
+    return [linked(result, traces) for result in results]
+
+
+def linked(result: check.Result, traces: Set[str]) -> check.Result:
+    """An exemplar is worth something where its link leads to a trace: one that no collector ever heard of is none."""
+    if not result.panel.startswith(EXEMPLARS) or not result.has_data or result.last in traces:
+        return result
+    return replace(result, series=0, error=f"trace {result.last} never came to a collector: {result.query}")
 
 
 if __name__ == "__main__":

@@ -52,9 +52,8 @@ def mistakes(seen: Seen, in_healthy: Seen, unregistered: Sequence[str], results:
         if not each.has_data
     ]
     if in_healthy.took_s < seen.took_s:
-        found.append(
-            f"the healthy run took {in_healthy.took_s:.0f} s and the fault run {seen.took_s:.0f} s: --healthy has to be longer"
-        )
+        lengths = f"the healthy run took {in_healthy.took_s:.0f} s and the fault run {seen.took_s:.0f} s"
+        found.append(f"{lengths}: --healthy has to be longer")
     return found
 
 

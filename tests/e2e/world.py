@@ -26,6 +26,9 @@ READY_LIMIT_S = 120.0
 
 POLL_S = 0.2
 
+TOLD_EVERY = 20
+"""Processes that got ready between two lines about it."""
+
 REDISES = ("depot_redis", "cellar_redis", "quay_server")
 """Each is one post's own. The quay reaches its by a line that can be made slow, whose end is `quay_redis`."""
 
@@ -148,11 +151,14 @@ class World:
         """Start the demo's fleet, then all else, a few at a time. Raises StartError or WorldError."""
         await self.fleet.start(lambda _name, _address: None)
         tell(f"the demo's fleet is ready; {len(self.workers)} processes more")
-        places = asyncio.Semaphore(STARTING_AT_ONCE)
+        places, ready = asyncio.Semaphore(STARTING_AT_ONCE), list[Worker]()
 
         async def started(worker: Worker) -> None:
             async with places:
                 await worker.start()
+            ready.append(worker)
+            if len(ready) % TOLD_EVERY == 0:
+                tell(f"{len(ready)} of {len(self.workers)} more are ready")
 
         await asyncio.gather(*(started(worker) for worker in self.workers.values()))
 
