@@ -14,14 +14,35 @@ from tests.e2e.phases import Seen
 
 WIDTH = 150
 
+HEAD = ("alert", "injected fault", "pending", "firing s", "delivered s", "resolved s", "in healthy run", "verdict")
+
+PAGE = """# What the live proof saw
+
+Written by `make e2e ARGS="--write docs/alert-proof.md"` ([what that does](alerts.md#seen-live)). Seconds are counted from the
+fault's first moment, those of *resolved* from when it was put right, until the receiver was told. Where an alert was held
+back by another one, "+" counts from when the fault was put right as well. Every time in a rule was divided by {factor:g}.
+The healthy run took {healthy_s:.0f} s, the fault run {faulty_s:.0f} s.
+
+"""
+
 
 def table(seen: Seen, in_healthy: Seen) -> Table:
-    shown = Table(
-        "alert", "injected fault", "pending", "firing s", "delivered s", "resolved s", "in healthy run", "verdict"
-    )
-    for fault, life in sorted(seen.lives, key=lambda pair: pair[1].alert):
-        shown.add_row(*row(fault, life, in_healthy))
+    shown = Table(*HEAD)
+    for cells in rows(seen, in_healthy):
+        shown.add_row(*cells)
     return shown
+
+
+def page(seen: Seen, in_healthy: Seen, factor: float) -> str:
+    """The table as Markdown."""
+    head = PAGE.format(factor=factor, healthy_s=in_healthy.took_s, faulty_s=seen.took_s)
+    lines = [HEAD, ["---"] * len(HEAD), *rows(seen, in_healthy)]
+    return head + "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def rows(seen: Seen, in_healthy: Seen) -> list[list[str]]:
+    in_order = sorted(seen.lives, key=lambda pair: pair[1].alert)
+    return [list(row(fault, life, in_healthy)) for fault, life in in_order]
 
 
 def row(fault: Fault, life: Life, in_healthy: Seen) -> Iterator[str]:
