@@ -18,10 +18,10 @@ HEAD = ("alert", "injected fault", "pending", "firing s", "delivered s", "resolv
 
 PAGE = """# What the live proof saw
 
-Written by `make e2e ARGS="--write docs/alert-proof.md"` ([what that does](alerts.md#seen-live)). Seconds are counted from the
-fault's first moment, those of *resolved* from when it was put right, until the receiver was told. Where an alert was held
-back by another one, "+" counts from when the fault was put right as well. Every time in a rule was divided by {factor:g}.
-The healthy run took {healthy_s:.0f} s, the fault run {faulty_s:.0f} s.
+Written by `make e2e ARGS="--write docs/alert-proof.md"` ([what that does](alerts.md#seen-live)). Seconds are counted
+from the fault's first moment, those of *resolved* from when it was put right, until the receiver was told. Where an
+alert was held back by another one, "+" counts from when the fault was put right as well. Every time in a rule was
+divided by {factor:g}. The healthy run took {healthy_s:.0f} s, the fault run {faulty_s:.0f} s.
 
 """
 
