@@ -25,6 +25,7 @@ class Life:
     waits: bool
     """Whether its rule waits before it fires, so that it must have been pending."""
     was_pending: bool = False
+    """Known at the end of the run: it may last for less than a look takes."""
     was_held_back: bool = False
     """Whether nobody was told at first, because of another alert that says more."""
     firing_s: float | None = None
@@ -72,7 +73,7 @@ class Watch:
             await asyncio.sleep(LOOK_S)
 
     def state(self, life: Life) -> str:
-        """`pending`, `firing`, or empty."""
+        """`pending`, `firing`, or empty where it is not there."""
         return next((alert.state for alert in self.now if alert.key == life.key), "")
 
     def like(self, name: str) -> list[ActiveAlert]:
@@ -106,7 +107,6 @@ async def begin(watch: Watch, lives: Sequence[Life], limit_s: float) -> None:
     def note() -> bool:
         for life in lives:
             state = watch.state(life)
-            life.was_pending |= state == "pending"
             if state == "firing" and life.firing_s is None:
                 life.firing_s = time.monotonic() - began_s
             if life.delivered_s is None and (delivery := watch.delivered(life, "firing", began_s)):
@@ -126,8 +126,6 @@ async def begin(watch: Watch, lives: Sequence[Life], limit_s: float) -> None:
             life.troubles.append(f"did not fire within {limit_s:.0f} s{near}")
         elif not is_told(life):
             life.troubles.append("was not delivered")
-        if life.waits and not life.was_pending and life.firing_s is not None:
-            life.troubles.append("fired without having been pending")
 
 
 async def end(watch: Watch, lives: Sequence[Life], ended_s: float, limit_s: float) -> None:

@@ -110,8 +110,9 @@ class Prometheus:
         return list((await self.get("/api/v1/query", query=expression))["result"])
 
     async def history(self, selector: str, from_s: float, to_s: float) -> list[Mapping[str, str]]:
-        """The label sets of all series that had a sample in between, whenever that was."""
-        found = await self.get("/api/v1/query_range", query=selector, start=from_s, end=to_s, step=SCRAPE_S)
+        """The label sets of all series that had a sample in between, however short that was."""
+        everything = f"{selector}[{round((to_s - from_s) * 1000)}ms]"
+        found = await self.get("/api/v1/query", query=everything, time=to_s)
         return [series["metric"] for series in found["result"]]
 
     async def get(self, path: str, **parameters: Any) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tests.e2e import life
 from tests.e2e.faults.fault import Fault
 from tests.e2e.life import Life
-from tests.e2e.monitoring import JOB
+from tests.e2e.monitoring import JOB, key_of
 from tests.e2e.stand import Stand
 from tests.e2e.template import AlertRule
 from tests.e2e.traffic import ordinary_traffic
@@ -65,6 +65,7 @@ async def faulty(stand: Stand, faults: Sequence[Fault], tell: Tell) -> Seen:
         for fault in faults:
             if fault.is_alone:
                 await one(stand, fault, seen, tell)
+    note_pending([life for _, life in seen.lives], await stand.prometheus.history("ALERTS", from_s, time.time()))
     fired, _ = await history(stand, from_s)
     expected = [(life.alert, life.labels) for _, life in seen.lives]
     expected += [brought for fault in faults for brought in fault.brings]
@@ -120,6 +121,15 @@ def lives_of(fault: Fault, rules: Sequence[AlertRule], world: World) -> Iterator
         for rule in rules:
             if shown.is_shown_by(rule):
                 yield Life(rule.name, {**given, **rule.labels}, waits=rule.for_s > 0)
+
+
+def note_pending(lives: Sequence[Life], alerts: Sequence[Mapping[str, str]]) -> None:
+    """Where a rule waits, its alert must have been pending before it fired."""
+    pending = [key_of(plain(labels)) for labels in alerts if labels["alertstate"] == "pending"]
+    for alive in lives:
+        alive.was_pending = alive.key in pending
+        if alive.waits and alive.firing_s is not None and not alive.was_pending:
+            alive.troubles.append("fired without having been pending")
 
 
 def summary(lives: Sequence[Life]) -> str:
