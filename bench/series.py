@@ -37,7 +37,7 @@ from sidecar.engine.ports import Check
 from sidecar.engine.state.ledger import Balance, Purse
 from sidecar.engine.state.tasks import Census
 from sidecar.engine.usage import Usage
-from sidecar.engine.verdict import Opinion, Value
+from sidecar.engine.verdict import Failure, Opinion, Value
 from sidecar.stores.memory import open_memory
 from sidecar.system import RandomIds, SystemClock
 from sidecar.telemetry.breaker_gauge import BreakerGauge
@@ -99,14 +99,14 @@ class Fleet:
         self.metrics = MetricsReporter(clock=clock, methods=methods, series_limit=max_series)
         self.registry = self.metrics.registry
         breakers = BreakerGauge(self.registry)
-        self._money = MoneyMetrics(self.registry, BUDGETS, max_series)
+        self._money = MoneyMetrics(self.registry, dict.fromkeys(BUDGETS, "agent"), max_series)
         self._panel = PanelMetrics(self.registry, VERIFIERS, max_series, breakers, spent=self._money.cost_settled)
         self._pressure = PressureMetrics(breakers, AGENTS)
         self._loops = LoopMetrics(self.registry, max_series)
         self._duplicates = DuplicateMetrics(self.registry, max_series)
         self._tasks = TaskMetrics(self.registry, max_series)
         self._versions = VersionMetrics(self.registry, max_series)
-        self._store = StoreMetrics(self.registry, max_series)
+        self._store = StoreMetrics(self.registry, max_series, ["redis"])
         self.metrics.watch_quarantine("edge", lambda: 0)
         lineage = LineageKeeper(
             clock=clock, ids=RandomIds(), sampler=EveryTrace(), store=open_memory(clock).conversations
@@ -145,6 +145,8 @@ class Fleet:
             opinion = Opinion(verifier, value, duration_s=0.2)
             self._panel.opinion_given(opinion)
             self._panel.dissented(opinion)
+        for verifier, failure in product(VERIFIERS, Failure):
+            self._panel.opinion_given(Opinion(verifier, Value.INCONCLUSIVE, failure=failure))
         for agent, model in product(AGENTS, MODELS):
             self._money.cost_settled(agent, Cost(1_000, Source.UNKNOWN, Usage(model, 100, 10)))
         for caller, callee in product(AGENTS, AGENTS):
@@ -181,6 +183,7 @@ def bounds(max_series: int) -> dict[str, int]:
     words = {
         "one a callee": len(AGENTS),
         "one a budget": len(BUDGETS),
+        "one a budget, and 1": len(BUDGETS) + 1,
         f"{STATES_MAX} a callee": STATES_MAX * len(AGENTS),
         "one a verifier and callee": len(VERIFIERS) + len(AGENTS),
         "1": 1,

@@ -101,6 +101,7 @@ RECEIVED = Row(
             "down again.",
             Query(most(names.INFLIGHT, "", 'callee="$agent"'), "under way"),
             Query(most(names.OLDEST_INFLIGHT, "", 'callee="$agent"'), "oldest (s)"),
+            alerts=("OldestCall",),
         ),
         bars(
             "Findings",
@@ -120,6 +121,7 @@ RECEIVED = Row(
                 "{{origin}}, near a deadline: {{near_deadline}}",
             ),
             empty=NOTHING,
+            alerts=("RetryStorm", "Herd"),
         ),
         bars(
             "Turned away, duplicates",
@@ -127,6 +129,7 @@ RECEIVED = Row(
             Query(increase(names.SHED, "reason", 'callee="$agent"', over=INTERVAL), "turned away: {{reason}}"),
             Query(increase(names.DUPLICATES, "outcome", 'callee="$agent"', over=INTERVAL), "duplicate: {{outcome}}"),
             empty=NOTHING,
+            alerts=("DuplicateExecuted",),
         ),
     ),
 )
@@ -164,6 +167,7 @@ MADE = Row(
                 "{{kind}} → {{callee}} {{action}}",
             ),
             empty=NOTHING,
+            alerts=("LoopDetected", "RunawayLoop"),
         ),
         bars(
             "Calls it sent again",
@@ -183,6 +187,7 @@ WORK = Row(
             Query(most(names.TASKS, "state", 'callee="$agent"'), "{{state}}"),
             stacked=True,
             empty="follows no tasks",
+            alerts=("StuckTasks",),
         ),
         bars(
             "Steps of tasks",
@@ -199,6 +204,7 @@ WORK = Row(
             Query(increase(names.COST, "model, source", 'agent="$agent"', over=INTERVAL), "{{model}} {{source}}"),
             unit="currencyUSD",
             empty="no usage was told",
+            alerts=("CostBurnRate",),
         ),
         bars(
             "Tokens",

@@ -26,6 +26,7 @@ AGENT = 'callee=~"$agent"'
 NOT_OK = 'code!="OK"'
 FAILED = (NOT_OK, 'decision!="reject"')
 REFUSED = 'decision="reject"'
+FIRED = 'ALERTS{alertname=~"Sidecar.+"}'
 CALLS = rate(names.EXCHANGES, "", SIDE, AGENT)
 
 
@@ -44,6 +45,7 @@ NOW = Row(
             "Sidecars",
             "Sidecars that Prometheus reaches. Good: as many as you run. Fewer is an agent without its guard.",
             Query(f"count({selector(names.BUILD)})"),
+            alerts=("Down", "Absent"),
         ),
         number(
             "Calls",
@@ -77,6 +79,21 @@ NOW = Row(
             "Alerts of the sidecars that fire now. Good: 0. Each has a runbook in docs/runbooks.",
             Query('count(ALERTS{alertname=~"Sidecar.+", alertstate="firing"}) or vector(0)'),
             limits=((1, "red"),),
+        ),
+    ),
+)
+
+ALERTS = Row(
+    "Alerts",
+    (
+        rows_of(
+            "Alerts in this time",
+            "Alerts of the sidecars that were pending or fired in the time above. Good: none. The link at the top "
+            "leads to the runbooks: one page for each, named like the alert.",
+            Query(f"max by (alertname, severity, alertstate) (max_over_time({FIRED}[$__range]))", "was there"),
+            width=24,
+            height=5,
+            empty=NOTHING,
         ),
     ),
 )
@@ -159,6 +176,7 @@ TRAFFIC = Row(
             "Good: saw teeth below your deadlines. A straight climb is one call that nobody ends.",
             Query(most(names.OLDEST_INFLIGHT, "callee", AGENT), "{{callee}}"),
             unit="s",
+            alerts=("OldestCall",),
         ),
     ),
 )
@@ -207,12 +225,14 @@ DECISIONS = Row(
                 increase(names.DUPLICATES, "callee, outcome", AGENT, over="$__rate_interval"), "{{callee}} {{outcome}}"
             ),
             empty=NOTHING,
+            alerts=("DuplicateExecuted",),
         ),
         bars(
             "Sent again",
             "Retries by edge. Good: few and scattered. All at once is a storm: see who began.",
             Query(increase(names.RETRIES, "caller, callee", AGENT, over="$__rate_interval"), "{{caller}} → {{callee}}"),
             empty=NOTHING,
+            alerts=("RetryStorm", "Herd"),
         ),
     ),
 )
@@ -224,15 +244,17 @@ STATE = Row(
             "Traces joined",
             "How calls were joined to their cause. Good: `propagated` and `ids`; `root` only where people begin. "
             "`ambiguous` are calls whose cause cannot be told.",
-            Query(rate(names.TRACE_JOINS, "how", 'side="outbound"'), "{{how}}"),
+            Query(rate(names.TRACE_JOINS, "how", SIDE), "{{how}}"),
             unit="reqps",
             stacked=True,
+            alerts=("BrokenTraces",),
         ),
         lines(
             "Stuck tasks",
             "Open tasks without progress for longer than `tasks.stuck_after`. Good: 0.",
             Query(most(names.STUCK_TASKS, "callee", AGENT), "{{callee}}"),
             empty=NOTHING,
+            alerts=("StuckTasks",),
         ),
         bars(
             "Stale reads, lost updates",
@@ -241,12 +263,14 @@ STATE = Row(
             Query(increase(names.STALE_READS, "resource", over="$__rate_interval"), "{{resource}} read"),
             Query(increase(names.LOST_UPDATES, "resource", over="$__rate_interval"), "{{resource}} written"),
             empty=NOTHING,
+            alerts=("StaleReads", "LostUpdates"),
         ),
         lines(
             "Breakers open",
             "1 while an agent or a verifier is left alone because it failed. Good: 0.",
             Query(most(names.BREAKER_OPEN, "target"), "{{target}}"),
             empty=NOTHING,
+            alerts=("VerifierDown",),
         ),
         lines(
             "Edges held back",
@@ -258,6 +282,7 @@ STATE = Row(
             "What passed although a check could not judge it. Good: none. Each is a call without its guard.",
             Query(increase(names.FAIL_OPEN, "check, reason", over="$__rate_interval"), "{{check}} {{reason}}"),
             empty=NOTHING,
+            alerts=("FailOpen",),
         ),
     ),
 )
@@ -275,5 +300,5 @@ BOARD = Board(
             "Called agents.",
         ),
     ),
-    rows=(NOW, TOPOLOGY, TRAFFIC, DECISIONS, STATE),
+    rows=(NOW, TOPOLOGY, ALERTS, TRAFFIC, DECISIONS, STATE),
 )

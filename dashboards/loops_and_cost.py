@@ -10,6 +10,7 @@ AGENT = 'agent=~"$agent"'
 INTERVAL = "$__rate_interval"
 NO_USAGE = "no usage was told"
 NO_BUDGET = "no budget is configured"
+USED = most(names.BUDGET_USED_MAX, "budget")
 SPENT = increase(names.COST, "", AGENT)
 
 NOW = Row(
@@ -71,6 +72,7 @@ SPEND = Row(
             Query(increase(names.COST, "agent", AGENT, over=INTERVAL), "{{agent}}"),
             unit="currencyUSD",
             empty=NO_USAGE,
+            alerts=("CostBurnRate",),
         ),
         bars(
             "By model",
@@ -124,6 +126,7 @@ SPEND = Row(
             "Calls to models without a price, by agent and model. Good: none; `sidecar prices` says how to give one.",
             Query(increase(names.UNPRICED_CALLS, "agent, model", AGENT, over=INTERVAL), "{{agent}} {{model}}"),
             empty=NOTHING,
+            alerts=("UnpricedCalls",),
         ),
     ),
 )
@@ -134,17 +137,21 @@ BUDGETS = Row(
         gauges(
             "Used of the fullest purse",
             "A budget has a purse for each conversation, agent or edge; this is the fullest of each. Good: green.",
-            Query(most(names.BUDGET_USED_MAX, "budget"), "{{budget}}"),
+            Query(
+                f"{USED} * on (budget) group_left (scope) {most(names.BUDGET, 'budget, scope')}",
+                "{{budget}} ({{scope}})",
+            ),
             unit="percentunit",
             limits=((0.8, "orange"), (1, "red")),
             most=1,
             empty=NO_BUDGET,
+            alerts=("BudgetNearlySpent", "BudgetExhausted"),
         ),
         lines(
             "Left in the fullest purse",
             "What the fullest purse of each budget still allows. Good: does not come near 0.",
             Query(
-                f"{most(names.BUDGET_LIMIT, 'budget')} * (1 - {most(names.BUDGET_USED_MAX, 'budget')})",
+                f"{most(names.BUDGET_LIMIT, 'budget')} * (1 - {USED})",
                 "{{budget}}",
             ),
             unit="currencyUSD",
@@ -156,6 +163,7 @@ BUDGETS = Row(
             "have been.",
             Query(f"{increase(names.BUDGET_EVENTS, 'budget, event', over=INTERVAL)}", "{{budget}} {{event}}"),
             empty=NO_BUDGET,
+            alerts=("ConversationBudgetNearlySpent", "ConversationBudgetExhausted"),
         ),
     ),
 )
@@ -168,12 +176,14 @@ LOOPS = Row(
             "Requests past a loop limit: repeats, drifts, cycles, depth, reentry. Good: none.",
             Query(increase(names.LOOPS, "kind", over=INTERVAL), "{{kind}}"),
             empty=NOTHING,
+            alerts=("LoopDetected",),
         ),
         bars(
             "By what was done",
             "`rejected` was broken off; `observed` went on. A loop that goes on after a break is a runaway.",
             Query(increase(names.LOOPS, "action", over=INTERVAL), "{{action}}"),
             empty=NOTHING,
+            alerts=("RunawayLoop",),
         ),
         rows_of(
             "Edges in a loop",

@@ -16,11 +16,14 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from dashboards.rules.settings import Settings
+
 DATASOURCE = common_models.DataSourceRef(type_val="prometheus", uid="$datasource")
+RUNBOOKS = Settings().runbooks
+"""Where the pages of docs/runbooks/ are served: the alerts' own setting."""
 TAG = "sidecar"
 """Every board has it, and the links between boards are found by it."""
 
-BOARDS = ("fleet", "agent", "verification", "loops-and-cost", "sidecar")
 NOTHING = "none in this time"
 """Shown in place of "No data" where it is good news."""
 
@@ -54,6 +57,8 @@ class Panel:
     """Said where nothing is found, if that may well be."""
     columns: dict[str, Column] = field(default_factory=dict)
     most: float | None = None
+    alerts: tuple[str, ...] = ()
+    """Alerts about what is shown here, without `Sidecar` before them: their runbooks are links of the panel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +189,7 @@ def build(board: Board) -> dict[str, Any]:
         .version(1)
         .variables([*everywhere(), *board.variables])
         .annotations([alerts_firing(), restarts()])
-        .links([boards_link()])
+        .links([boards_link(), runbooks_link()])
     )
     number_of_panel = 0
     for row in board.rows:
@@ -194,7 +199,15 @@ def build(board: Board) -> dict[str, Any]:
             number_of_panel += 1
             built.with_panel(drawn(panel).id(number_of_panel))
     whole: dict[str, Any] = json.loads(JSONEncoder().encode(built.build()))
-    return whole
+    return shown_openly(whole)
+
+
+def shown_openly(board: dict[str, Any]) -> dict[str, Any]:
+    """Without the generator's wish to put links and annotations into a menu: what is hidden helps nobody at night."""
+    of_panels = [link for panel in board["panels"] for link in panel.get("links", ())]
+    for each in (*board["links"], *board["annotations"]["list"], *of_panels):
+        each.pop("placement", None)
+    return board
 
 
 def boards_link() -> dashboard.DashboardLink:
@@ -204,6 +217,28 @@ def boards_link() -> dashboard.DashboardLink:
         .tags([TAG])
         .include_vars(True)
         .keep_time(True)
+    )
+
+
+def runbooks_link() -> dashboard.DashboardLink:
+    return (
+        dashboard.DashboardLink("Runbooks")
+        .type(models.DashboardLinkType.LINK)
+        .url(f"{RUNBOOKS}/README.md")
+        .icon("doc")
+        .tooltip("What to do when an alert fires")
+        .target_blank(True)
+    )
+
+
+def runbook_link(alert: str) -> dashboard.DashboardLink:
+    """As it stands on a panel."""
+    name = f"Sidecar{alert}"
+    return (
+        dashboard.DashboardLink(f"Runbook: {name}")
+        .type(models.DashboardLinkType.LINK)
+        .url(f"{RUNBOOKS}/{name.lower()}.md")
+        .target_blank(True)
     )
 
 
@@ -249,6 +284,8 @@ def drawn(panel: Panel) -> Any:
         builder.thresholds(thresholds(panel.limits))
     if panel.most is not None:
         builder.max(panel.most)
+    if panel.alerts:
+        builder.links([runbook_link(alert) for alert in panel.alerts])
     return builder
 
 

@@ -39,6 +39,11 @@ def rate(metric: Metric, by: str, *matchers: str, over: str = RATE_RANGE) -> str
     return f"{total(metric, by)} (rate({selector(metric, *matchers)}[{over}]))"
 
 
+def rate_of_count(metric: Metric, by: str, *matchers: str, over: str = RATE_RANGE) -> str:
+    """Observations of a histogram per second."""
+    return f"{total(metric, by)} (rate({selector(metric, *matchers, suffix='_count')}[{over}]))"
+
+
 def increase(metric: Metric, by: str, *matchers: str, over: str = WHOLE_RANGE) -> str:
     """How much came on top in that time."""
     return f"{total(metric, by)} (increase({selector(metric, *matchers)}[{over}]))"

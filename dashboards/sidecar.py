@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboards.parts import NOTHING, Board, Query, Row, bars, lines, number, rows_of
-from dashboards.promql import HERE, increase, quantile, rate, selector, share
+from dashboards.promql import HERE, increase, quantile, rate, rate_of_count, selector, share
 from sidecar.telemetry import names
 
 INTERVAL = "$__rate_interval"
@@ -17,6 +17,7 @@ NOW = Row(
             "Share of sidecars that answer a scrape. Good: 1.",
             Query(f"avg (up{{{HERE}}})"),
             unit="percentunit",
+            alerts=("Down", "Absent"),
         ),
         number(
             "Added time",
@@ -66,12 +67,22 @@ OVERHEAD = Row(
             Query(quantile(0.9, names.OVERHEAD_DURATION, ""), "p90", exemplars=True),
             Query(quantile(0.99, names.OVERHEAD_DURATION, ""), "p99", exemplars=True),
             unit="s",
+            alerts=("OverheadHigh",),
         ),
         lines(
             "Added time by method (p90)",
             "Good: alike, unless a spec asks more of one.",
             Query(quantile(0.9, names.OVERHEAD_DURATION, "method"), "{{method}}", exemplars=True),
             unit="s",
+        ),
+        lines(
+            "Waited on purpose",
+            "Mean time of a call that a check waited on purpose: for verifiers, for the first answer to the same "
+            "call, to slow a loop. What is added beyond it is the sidecar's own doing. Good: what your verifiers "
+            "take, times their share.",
+            Query(f"{rate(names.WAITED, 'method')} / {rate_of_count(names.OVERHEAD_DURATION, 'method')}", "{{method}}"),
+            unit="s",
+            empty="no check waited",
         ),
         lines(
             "CPU by sidecar",
@@ -113,6 +124,7 @@ EXPORT = Row(
             "took none.",
             Query(rate(names.SPANS, "outcome"), "{{outcome}}"),
             unit="cps",
+            alerts=("SpansLost",),
         ),
         bars(
             "Lineage that was not believed",
@@ -127,6 +139,7 @@ EXPORT = Row(
             Query(rate(names.JOURNAL_EVENTS, "outcome"), "{{outcome}}"),
             unit="cps",
             empty="no journal is configured",
+            alerts=("JournalLosing",),
         ),
     ),
 )
@@ -139,6 +152,7 @@ STORE = Row(
             "1 while the shared store does not answer. Good: 0. Meanwhile `consistency` in each spec decides.",
             Query(f"max by (instance, store) ({selector(names.STORE_AWAY)})", "{{instance}} {{store}}"),
             empty=MEMORY_ONLY,
+            alerts=("StoreAway",),
         ),
         bars(
             "Verbs that failed",
@@ -151,18 +165,22 @@ STORE = Row(
             "What passed on a sidecar's own state because the store was away, by check. Good: none.",
             Query(increase(names.FAIL_OPEN, "check", 'reason="store_away"', over=INTERVAL), "{{check}}"),
             empty=NOTHING,
+            alerts=("FailOpen",),
         ),
         bars(
             "Lost by the store",
             "Times that the store had lost what it once acknowledged. Good: 0: see docs/stores.md.",
             Query(increase(names.STORE_LOSSES, "store, outcome", over=INTERVAL), "{{store}} {{outcome}}"),
             empty=MEMORY_ONLY,
+            alerts=("StoreLostWrites",),
         ),
         bars(
             "Reloads",
-            "Of spec files and of the price list. Good: no `refused`.",
+            "Of spec files, the price list, certificates, keys and tokens. Good: no `refused`: the last good one is "
+            "kept.",
             Query(increase(names.SPEC_RELOADS, "outcome", over=INTERVAL), "specs {{outcome}}"),
             Query(increase(names.PRICE_RELOADS, "outcome", over=INTERVAL), "prices {{outcome}}"),
+            Query(increase(names.SECRET_RELOADS, "what, outcome", over=INTERVAL), "{{what}} {{outcome}}"),
         ),
     ),
 )

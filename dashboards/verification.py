@@ -11,8 +11,14 @@ AGENT = 'callee=~"$agent"'
 JUDGED = 'verdict=~"pass|fail"'
 FAIL = 'verdict="fail"'
 BROKEN = 'check=~"spec|stream|verification"'
+BOTH_SIDES = 'side=~"inbound|outbound"'
+"""Each on its own: nothing is added up over them."""
 INTERVAL = "$__rate_interval"
 NONE_ASKED = "no verifier was asked"
+
+
+violations = rate(names.VIOLATIONS, "callee, check, side", AGENT, BOTH_SIDES)
+exchanges = rate(names.EXCHANGES, "callee, side", AGENT, BOTH_SIDES)
 
 
 def verdicts(by: str, *matchers: str, over: str = "$__range") -> str:
@@ -92,6 +98,7 @@ VERDICTS = Row(
             ),
             unit="percentunit",
             empty=NONE_ASKED,
+            alerts=("VerdictFailures",),
         ),
         lines(
             "Share of doubt, by verifier",
@@ -106,6 +113,7 @@ VERDICTS = Row(
             ),
             unit="percentunit",
             empty=NONE_ASKED,
+            alerts=("VerifierDown",),
         ),
         lines(
             "Dissent, by verifier",
@@ -113,19 +121,33 @@ VERDICTS = Row(
             Query(rate(names.VERIFIER_DISSENT, "verifier", VERIFIER), "{{verifier}}"),
             unit="reqps",
             empty=NONE_ASKED,
+            alerts=("VerifierDissent",),
         ),
         lines(
             "Time until it answered (p95)",
             "Good: well under each verifier's timeout: past that it is doubt, and the answer has waited for nothing.",
             Query(quantile(0.95, names.VERIFIER_DURATION, "verifier", VERIFIER), "{{verifier}}"),
             unit="s",
+            width=8,
             empty=NONE_ASKED,
+        ),
+        bars(
+            "Why there was no verdict",
+            "Usable answers that did not come, by verifier and reason. Good: none; `declined` is a verifier that says "
+            "it cannot judge.",
+            Query(
+                increase(names.VERIFIER_FAILURES, "verifier, reason", VERIFIER, over=INTERVAL),
+                "{{verifier}} {{reason}}",
+            ),
+            empty=NOTHING,
+            alerts=("VerifierDown",),
         ),
         lines(
             "Left alone",
             "1 while a verifier's circuit breaker is open. Good: 0.",
             Query(most(names.BREAKER_OPEN, "target", 'target=~"verifier:($verifier)"'), "{{target}}"),
             empty=NONE_ASKED,
+            alerts=("VerifierDown",),
         ),
     ),
 )
@@ -160,6 +182,19 @@ SCORECARDS = Row(
 SPECS = Row(
     "Specs",
     (
+        lines(
+            "Exchanges that broke a promise",
+            "Share of exchanges with an error, by callee and check; the worse of both sides. Good: below 1 %, the "
+            "objective of the alert.",
+            Query(
+                f"max by (callee, check) ({violations} / on (callee, side) group_left () {exchanges})",
+                "{{callee}} {{check}}",
+            ),
+            unit="percentunit",
+            width=24,
+            empty=NOTHING,
+            alerts=("SpecViolations",),
+        ),
         bars(
             "Broken promises by rule",
             "Findings of specs and streams. A message that two sidecars check is told by both. Good: none in enforce, "
@@ -170,6 +205,7 @@ SPECS = Row(
             ),
             empty=NOTHING,
             width=12,
+            alerts=("SpecViolations",),
         ),
         rows_of(
             "Where",
@@ -192,6 +228,7 @@ SPECS = Row(
             "What passed although a check could not judge it, by check and reason. Good: none.",
             Query(increase(names.FAIL_OPEN, "check, reason", over=INTERVAL), "{{check}} {{reason}}"),
             empty=NOTHING,
+            alerts=("FailOpen",),
         ),
         bars(
             "Reloads of specs",

@@ -54,6 +54,11 @@ def lineage_settings(config: Config, environ: Mapping[str, str]) -> LineageSetti
     )
 
 
+def shared_stores(config: Config) -> tuple[str, ...]:
+    """The kind of the store, where it can be away."""
+    return () if config.store.scheme in ("memory", "sqlite") else ("redis",)
+
+
 def open_store(config: Config, clock: Clock, reporter: StoreReporter) -> Store:
     """Where shared state lives. Raises ConfigError for a file that cannot be used; a Redis may be away for now."""
     where = config.store

@@ -49,6 +49,7 @@ from sidecar.wiring import (
     pressure_settings,
     reach_of,
     series_limit,
+    shared_stores,
     verifier_settings,
 )
 
@@ -93,7 +94,8 @@ class LineUp:
         self.quarantine = QuarantineCheck(clock, cooldown_s=config.quarantine.cooldown_s, fail_open=metrics.fail_open)
         metrics.watch_quarantine("edge", lambda: self.quarantine.count)
         prices = read_prices(config, money_metrics)  # before anything is opened: a mistake in it leaves nothing open
-        self.store = open_store(config, clock, StoreMetrics(self._registry, self._series_limit))
+        store_metrics = StoreMetrics(self._registry, self._series_limit, shared_stores(config))
+        self.store = open_store(config, clock, store_metrics)
         store_away = self._store_away(BudgetCheck.name)
         self.money = Money(config, clock, self.store, prices, money_metrics, store_away=store_away)
         self._task_metrics = TaskMetrics(self._registry, self._series_limit)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
 
 import sidecar
+from sidecar.engine.entry import Rejected
 from sidecar.engine.exchange import Origin, Side
 from sidecar.engine.finding import Action, Forward, Severity
 from sidecar.engine.message import Direction
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 SPAN_OUTCOMES = ("exported", "dropped", "failed")
 JOINS = ("propagated", "ids", "sole_inflight", "ambiguous", "root")
 RELOADS = ("loaded", "refused")
+SECRETS = ("listen_tls", "upstream_tls", "verifier_tls", "lineage_keys", "metrics")
 
 
 class Edge:
@@ -215,15 +217,13 @@ class MetricsReporter:
         # Label values that are known beforehand start at 0, so that an alert sees their first increase.
         self.findings = self._counter(names.FINDINGS)
         self.fail_opens = self._counter(names.FAIL_OPEN)
-        self.rejections = self._counter(names.LINEAGE_REJECTED)
+        self.rejections = self._counter(names.LINEAGE_REJECTED, *zip(Rejected, strict=True))
         self.sheds = self._counter(names.SHED)
         self.retries = self._counter(names.RETRIES)
-        self._joins = self._counter(names.TRACE_JOINS)
-        for how, side in product(JOINS, Side):
-            self._joins.series(how, side)
-        self._spans = self._counter(names.SPANS, SPAN_OUTCOMES)
-        self._reloads = self._counter(names.SPEC_RELOADS, RELOADS)
-        self._secret_reloads = self._counter(names.SECRET_RELOADS)
+        self._joins = self._counter(names.TRACE_JOINS, *product(JOINS, Side))
+        self._spans = self._counter(names.SPANS, *zip(SPAN_OUTCOMES, strict=True))
+        self._reloads = self._counter(names.SPEC_RELOADS, *zip(RELOADS, strict=True))
+        self._secret_reloads = self._counter(names.SECRET_RELOADS, *product(SECRETS, RELOADS))
 
     def _register_process(self, version: str) -> None:
         build: dict[tuple[str, ...], float] = {(version, platform.python_version()): 1.0}
@@ -232,10 +232,10 @@ class MetricsReporter:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
-    def _counter(self, metric: names.Metric, known: tuple[str, ...] = ()) -> CounterFamily:
+    def _counter(self, metric: names.Metric, *known: tuple[str, ...]) -> CounterFamily:
         family = CounterFamily(metric, self._series_limit)
-        for value in known:
-            family.series(value)
+        for labels in known:
+            family.series(*labels)
         self.registry.register(family)
         return family
 

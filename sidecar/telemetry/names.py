@@ -389,6 +389,7 @@ BUDGET = _metric(
         "",
         ("budget", "scope"),
         "sidecar_budget_used_ratio_max * on (job, instance, budget) group_left (scope) sidecar_budget_info",
+        bound="one a budget, and 1",
     )
 )
 BUDGET_SPENT = _gauge(

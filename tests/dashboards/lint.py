@@ -69,7 +69,7 @@ def queries(target: dict[str, Any]) -> Iterator[str]:
     for function, window in re.findall(r"\b(\w+)\s*\([^()]*\[([^\]]+)\]", expr):
         if function == "rate" and window not in ("$__rate_interval", "$__range"):
             yield "target-rate-interval"
-        if function not in ("rate", "increase"):
+        if function not in ("rate", "increase") and "ALERTS" not in expr:
             yield "target-rate"
     for name in COUNTERS:
         raw = re.findall(rf"(\w*)\s*\(?\s*{name}\{{[^}}]*\}}(\[?)", expr)

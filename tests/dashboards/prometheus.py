@@ -98,10 +98,13 @@ def prometheus_of(folder: Path, *, without: frozenset[str]) -> Iterator[str]:
 
 @contextmanager
 def scraping(folder: Path, address: str) -> Iterator[str]:
-    """Prometheus, scraping that address every two seconds."""
+    """Prometheus, scraping that address every two seconds, with an alert that always fires."""
     config = folder / "prometheus.yml"
+    rules = folder / "rules.yml"
+    rules.write_text("groups: [{name: any, rules: [{alert: SidecarAny, expr: up, labels: {severity: info}}]}]\n")
     config.write_text(
-        "global: {scrape_interval: 2s, scrape_timeout: 2s}\n"
+        f"rule_files: [{rules}]\n"
+        "global: {scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 1s}\n"
         f"scrape_configs: [{{job_name: sidecar, static_configs: [{{targets: ['{address}']}}]}}]\n"
     )
     url = f"http://127.0.0.1:{free_port()}"

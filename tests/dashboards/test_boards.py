@@ -13,7 +13,9 @@ import pytest
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.__main__ import BOARDS, ROOT
+from dashboards.parts import shown_openly
 from dashboards.promql import selector, total
+from dashboards.rules.settings import Settings
 from sidecar.telemetry import names
 from sidecar.telemetry.names import METRICS
 from tests.dashboards.lint import lint
@@ -39,6 +41,7 @@ OURS = {metric.name: metric for metric in METRICS} | {
     for part in ("bucket", "count", "sum")
 }
 TARGET_LABELS = {"job", "instance"}
+ALERT_LABELS = {"alertname", "severity", "alertstate"}
 each_board = pytest.mark.parametrize("name", ALL)
 
 
@@ -62,7 +65,8 @@ def test_a_board_keeps_the_rules_of_the_linter(name: str):
 @each_board
 def test_a_board_is_what_the_model_of_grafana_knows(name: str):
     """The model of the schema reads it and writes the same: no field is misspelt or of another place."""
-    assert json.loads(json.dumps(Dashboard.from_json(ALL[name]), default=lambda each: each.to_json())) == ALL[name]
+    read = json.loads(json.dumps(Dashboard.from_json(ALL[name]), default=lambda each: each.to_json()))
+    assert shown_openly(read) == ALL[name]
     assert ALL[name]["schemaVersion"] in (41, 42)
 
 
@@ -84,6 +88,7 @@ def test_a_board_groups_by_labels_that_its_metrics_have(name: str):
     """Prometheus takes any label; a group by a misspelt one is one sum of all."""
     for expression in expressions(ALL[name]):
         known = {label for metric in re.findall(r"\bsidecar_\w+", expression) for label in OURS[metric].labels}
+        known |= ALERT_LABELS if "ALERTS" in expression else set()
         for by in re.findall(r"\bby \(([^)]*)\)", expression):
             assert {label.strip() for label in by.split(",")} <= known | TARGET_LABELS | {"le"}, expression
 
@@ -103,13 +108,10 @@ def test_a_call_that_passes_two_sidecars_counts_once(name: str):
     """Where a metric has `side`, a query names one; sizes of messages alone do not add up calls."""
     for expression in expressions(ALL[name]):
         for metric, selected in re.findall(r"\b(sidecar_\w+)\{([^}]*)\}", expression):
-            if (
-                "side" in OURS[metric].labels
-                and "label_values" not in expression
-                and metric != "sidecar_message_bytes_bucket"
-            ):
-                one_side = re.search(r'side="(\$side|inbound|outbound)"', selected)
-                assert one_side or expression in variables_of(ALL[name]), expression
+            if "side" in OURS[metric].labels and expression not in variables_of(ALL[name]):
+                is_one_side = re.search(r'side="(\$side|inbound|outbound)"', selected)
+                is_each_alone = re.search(r"\bby \([^)]*\bside\b", expression)
+                assert is_one_side or is_each_alone or metric == "sidecar_message_bytes_bucket", expression
 
 
 def variables_of(board: dict[str, Any]) -> set[str]:
@@ -145,6 +147,15 @@ def test_boards_have_addresses_of_their_own_and_lead_to_each_other():
     links = re.findall(r"/d/(sidecar-[\w-]+)", json.dumps(list(ALL.values())))
     assert links and set(links) <= {board["uid"] for board in ALL.values()}
     assert all(board["links"][0]["tags"] == board["tags"] == ["sidecar"] for board in ALL.values())
+
+
+def test_every_alert_has_a_panel_that_leads_to_its_runbook():
+    """Whoever sees the line climb finds what to do; and no link leads to a page that is not there."""
+    pages = {path.name for path in (ROOT / "docs" / "runbooks").glob("sidecar*.md")}
+    links = [link["url"] for board in ALL.values() for panel in board["panels"] for link in panel.get("links", ())]
+    assert {link.rpartition("/")[2] for link in links} == pages
+    assert {link.rpartition("/")[0] for link in links} == {Settings().runbooks}
+    assert all(board["links"][1]["url"] == f"{Settings().runbooks}/README.md" for board in ALL.values())
 
 
 BREAK: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
