@@ -11,6 +11,7 @@ from tests.e2e import life
 from tests.e2e.faults.fault import Fault
 from tests.e2e.life import Life
 from tests.e2e.monitoring import JOB, key_of
+from tests.e2e.oddities import oddities
 from tests.e2e.stand import Stand
 from tests.e2e.template import AlertRule
 from tests.e2e.traffic import ordinary_traffic
@@ -60,7 +61,7 @@ async def faulty(stand: Stand, faults: Sequence[Fault], tell: Tell) -> Seen:
     """Every fault in turn, several side by side, while ordinary traffic goes on."""
     began_s, from_s = time.monotonic(), time.time()
     seen = Seen()
-    async with ordinary_traffic(stand.world):
+    async with ordinary_traffic(stand.world), oddities(stand.world):
         await side_by_side(stand, [fault for fault in faults if not fault.is_alone], seen, tell)
         for fault in faults:
             if fault.is_alone:
@@ -68,7 +69,7 @@ async def faulty(stand: Stand, faults: Sequence[Fault], tell: Tell) -> Seen:
     note_pending([life for _, life in seen.lives], await stand.prometheus.history("ALERTS", from_s, time.time()))
     fired, _ = await history(stand, from_s)
     expected = [(life.alert, life.labels) for _, life in seen.lives]
-    expected += [brought for fault in faults for brought in fault.brings]
+    expected += [(brought.alert, brought.labels(stand.world)) for fault in faults for brought in fault.brings]
     seen.strays = [told(labels) for labels in fired if not any(is_like(labels, *pair) for pair in expected)]
     seen.took_s = time.monotonic() - began_s
     return seen

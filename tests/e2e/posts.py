@@ -33,6 +33,9 @@ ORDER: Final = {
 PRICED: Final = {"models": [{"name": "house-model", "input_usd_per_mtok": 2.50, "output_usd_per_mtok": 10}]}
 """A piece of advice is 15 cents with these."""
 
+DEAR: Final = {"models": [{"name": "house-model", "input_usd_per_mtok": 25, "output_usd_per_mtok": 100}]}
+"""With these it is 1.50 USD."""
+
 RESOURCE: Final = {
     "key": "$.message.parts[0].data.account.id",
     "version": "$.message.parts[0].data.account.version",
@@ -91,7 +94,7 @@ POSTS: Final[tuple[Post, ...]] = (
     ),
     Post("treasurer", settings={"budgets": [shared_budget("treasurer", 1.00)], "prices": PRICED}),
     Post("bursar", settings={"budgets": [shared_budget("bursar", 1.00)], "prices": PRICED}),
-    Post("spender", settings={"prices": PRICED}),
+    Post("spender", settings={"prices": DEAR}),
     Post("stranger", settings={"prices": {"models": []}}),
     Post(
         "editor",
@@ -116,6 +119,13 @@ POSTS: Final[tuple[Post, ...]] = (
         },
         verifiers=("grounding", "rules", "arithmetic"),
     ),
+    Post(
+        "printer",
+        "writer",
+        settings={"verifiers": [verifier(f"printer_{name}", "open", mode="observe") for name in ("schema", "judge")]},
+        verifiers=("schema", "judge"),
+    ),
+    Post("doorman", settings={"pressure": {"limits": [{"callee": "doorman", "concurrency": 1}]}}),
     Post("cashier", settings={"mode": "observe"}, promises={"idempotency": {"key": "$.message.parts[0].data.payment"}}),
     Post("auditor", settings={"tasks": {"stuck_after": "1s"}}, promises={"task": {"machine": "a2a"}}),
     Post("assayer", promises={"task": {"machine": "a2a"}}),

@@ -16,7 +16,7 @@ from sidecar.demo.fleet import CLASH_MARKS, Fleet, is_connectable
 from sidecar.demo.pages import is_ready
 from sidecar.demo.process import Process
 from sidecar.demo.stage import AGENTS, Stage, filled_template, free_addresses, names_of_addresses, write_key
-from tests.e2e import configs
+from tests.e2e import configs, model
 from tests.e2e.collector import Collector
 from tests.e2e.posts import POSTS, Post
 from tests.e2e.slow_line import SlowLine
@@ -92,6 +92,7 @@ class World:
     async def __aenter__(self) -> World:
         for sink in self.sinks.values():
             await self._house_keeping.enter_async_context(sink)
+        self.model = self._house_keeping.enter_context(model.Model())
         names = [*names_of_addresses(), *own_addresses()]
         addresses = dict(zip(names, free_addresses(len(names)), strict=True))
         self.line = await self._house_keeping.enter_async_context(SlowLine(addresses["quay_server"]))
@@ -126,7 +127,15 @@ class World:
 
     def _verifier(self, post: Post, program: str) -> Worker:
         name = f"{post.name}_{program}"
-        return self._python(name, f"verifiers.{program}", self.stage.verifier(name), ["--metrics", "off"])
+        flags = self._judges_flags() if program == "judge" else []
+        return self._python(name, f"verifiers.{program}", self.stage.verifier(name), ["--metrics", "off", *flags])
+
+    def _judges_flags(self) -> list[str]:
+        rubric, prices = self.folder / "rubric.txt", self.folder / "prices.json"
+        rubric.write_text(model.RUBRIC, encoding="utf-8")
+        prices.write_text(json.dumps(model.PRICES), encoding="utf-8")
+        what = ("--endpoint", self.model.endpoint, "--model", model.NAME)
+        return [*what, "--rubric", str(rubric), "--prices", str(prices)]
 
     def _python(self, name: str, module: str, address: str, flags: Sequence[str]) -> Worker:
         arguments = [sys.executable, "-m", module, "--listen", address, *flags]

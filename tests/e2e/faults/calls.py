@@ -38,8 +38,12 @@ async def deaf_caller(world: World) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def broken_answers(world: World) -> AsyncIterator[None]:
-    """The novice answers with years in words, which its spec rules out."""
-    async with again_and_again(lambda _: ask(world.stage.sidecar("novice"), {"data": {"query": "movable type"}}), 0.2):
+    """The novice answers with years in words, which its spec rules out. So does the researcher, to the planner."""
+    query = {"data": {"query": "movable type"}}
+    async with (
+        again_and_again(lambda _: ask(world.stage.sidecar("novice"), query), 0.2),
+        again_and_again(lambda _: ask(world.stage.sidecar("planner"), {"text": "movable type"}), 3.0),
+    ):
         yield
 
 
@@ -98,12 +102,13 @@ FAULTS = (
         "a caller that goes on after its loop was broken off",
         deaf_caller,
         (shown("SidecarRunawayLoop", kind="repeat", caller="user", callee="clerk"),),
-        brings=(("SidecarLoopDetected", {"callee": "clerk"}),),
+        brings=(shown("SidecarLoopDetected", callee="clerk"),),
     ),
     Fault(
         "an agent whose answers break its spec",
         broken_answers,
         (shown("SidecarSpecViolations", check="spec", callee="novice"),),
+        brings=(shown("SidecarSpecViolations", callee="researcher"),),
     ),
     Fault(
         "each payment sent twice to an agent that pays twice",
@@ -119,12 +124,12 @@ FAULTS = (
         "twelve callers that retry in the same instant",
         herd,
         (shown("SidecarHerd", callee="drover"),),
-        brings=(("SidecarRetryStorm", {"callee": "drover"}),),
+        brings=(shown("SidecarRetryStorm", callee="drover"),),
     ),
     Fault(
         "an agent that serves three at once and drops their traces",
         lost_traces,
         (at_instance("SidecarBrokenTraces", "dispatcher"),),
-        brings=(("SidecarDuplicateExecuted", {"caller": "dispatcher", "seen_as": "task"}),),
+        brings=(shown("SidecarDuplicateExecuted", caller="dispatcher", seen_as="task"),),
     ),
 )

@@ -34,8 +34,8 @@ class Fault:
     inject: Callable[[World], AbstractAsyncContextManager[None]]
     """Goes wrong on entry, and is put right on exit."""
     shows: tuple[Shown, ...]
-    brings: tuple[tuple[str, Labels], ...] = ()
-    """Alerts that it brings about as well, by name and some of their labels: they are true, and proven elsewhere."""
+    brings: tuple[Shown, ...] = ()
+    """Alerts that it brings about as well, by some of their labels: they are true, and proven elsewhere."""
     is_alone: bool = False
     """Whether nothing else can be watched meanwhile."""
 

@@ -94,7 +94,7 @@ FAULTS = (
         "Redis stopped",
         stopped_redis,
         (shown("SidecarStoreAway", store="redis"),),
-        brings=(("SidecarFailOpen", {"reason": "store_away"}),),
+        brings=(shown("SidecarFailOpen", reason="store_away"),),
     ),
     Fault(
         "Redis emptied while calls are under way",

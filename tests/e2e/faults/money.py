@@ -6,7 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.e2e.faults.fault import Fault, shown
+from tests.e2e.faults.fault import Fault, at_instance, shown
 from tests.e2e.posts import shared_budget
 from tests.e2e.traffic import again_and_again, fresh_account, order
 from tests.e2e.world import World
@@ -50,8 +50,8 @@ async def spent(world: World) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def spending_spree(world: World) -> AsyncIterator[None]:
-    """The spender is asked for advice without a pause: some 40 pieces, 6 USD, each second or two."""
-    async with again_and_again(lambda _: order(world, "spender", "advise", fresh_account()), 0.1, callers=3):
+    """The spender is asked for advice without a pause: each piece costs 1.50 USD here."""
+    async with again_and_again(lambda _: order(world, "spender", "advise", fresh_account()), 0.3):
         yield
 
 
@@ -72,18 +72,19 @@ FAULTS = (
         "conversations that ask for more than is left",
         conversation_spent,
         (shown("SidecarConversationBudgetExhausted", budget="deals", scope="conversation", event="refused"),),
-        brings=(("SidecarConversationBudgetNearlySpent", {"budget": "deals"}),),
+        brings=(shown("SidecarConversationBudgetNearlySpent", budget="deals"),),
     ),
     Fault(
         "an agent that has cost nine tenths of its budget",
         almost_spent,
         (shown("SidecarBudgetNearlySpent", budget="treasurer", scope="agent"),),
+        brings=(at_instance("SidecarDown", "treasurer"),),
     ),
     Fault(
         "callers that ask on when an agent's budget is gone",
         spent,
         (shown("SidecarBudgetExhausted", budget="bursar", scope="agent", event="refused"),),
-        brings=(("SidecarBudgetNearlySpent", {"budget": "bursar"}),),
+        brings=(shown("SidecarBudgetNearlySpent", budget="bursar"), at_instance("SidecarDown", "bursar")),
     ),
     Fault(
         "an agent that spends dollars a second",

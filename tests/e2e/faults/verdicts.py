@@ -56,25 +56,25 @@ FAULTS = (
         invented_figures,
         (shown("SidecarVerdictFailures", verifier="grounding"),),
         brings=(
-            ("SidecarVerifierDissent", {"verifier": "rules"}),
-            ("SidecarVerifierDissent", {"verifier": "arithmetic"}),
+            shown("SidecarVerifierDissent", verifier="rules"),
+            shown("SidecarVerifierDissent", verifier="arithmetic"),
         ),
     ),
     Fault(
         "answers on which one verifier stands alone",
         split_panel,
         (shown("SidecarVerifierDissent", verifier="essayist_arithmetic"),),
-        brings=(("SidecarVerdictFailures", {"verifier": "essayist_arithmetic"}),),
+        brings=(shown("SidecarVerdictFailures", verifier="essayist_arithmetic"),),
     ),
     Fault(
         "a verifier killed",
         dead_verifier,
         (shown("SidecarVerifierDown", {"seen_as": "breaker"}, verifier="editor_rules"),),
         brings=(
-            ("SidecarVerifierDown", {"verifier": "editor_rules"}),
-            ("SidecarFailOpen", {"check": "verification", "reason": "unreachable"}),
-            ("SidecarFailOpen", {"check": "verification", "reason": "breaker_open"}),
-            ("SidecarVerifierDissent", {"verifier": "editor_grounding"}),
+            shown("SidecarVerifierDown", verifier="editor_rules"),
+            shown("SidecarFailOpen", check="verification", reason="unreachable"),
+            shown("SidecarFailOpen", check="verification", reason="breaker_open"),
+            shown("SidecarVerifierDissent", verifier="editor_grounding"),
         ),
     ),
     Fault(
