@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -188,6 +190,17 @@ class World:
 
     async def restart(self, name: str) -> None:
         await self.workers[name].start()
+
+    @asynccontextmanager
+    async def frozen(self, name: str) -> AsyncIterator[None]:
+        """For as long as the block lasts, a process neither works nor ends: what a hung one looks like from outside."""
+        pid = self.workers[name].process.pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     async def reconfigure(self, name: str, settings: Mapping[str, Any]) -> None:
         """Restart a post's sidecar with other settings, as an operator does who has changed its file."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -59,15 +57,16 @@ async def old_backup(world: World) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def begun_twice(world: World) -> AsyncIterator[None]:
-    """A caller that has not heard of its audit's end has the assayer begin the same again. Then both are cancelled."""
-    account, context_id = fresh_account(), str(uuid.uuid4())
+    """A caller that has not heard of its audit's end has the assayer begin the same again. Then all are cancelled."""
     begun: list[str] = []
 
-    async def begin(_: int) -> None:
-        answer = await order(world, "assayer", "audit", account, context_id=context_id, is_impatient=True)
-        begun.append(answer.events[0]["task"]["id"])
+    async def begin_twice(_: int) -> None:
+        account, context_id = fresh_account(), str(uuid.uuid4())
+        for _ in range(2):
+            answer = await order(world, "assayer", "audit", account, context_id=context_id, is_impatient=True)
+            begun.append(answer.events[0]["task"]["id"])
 
-    async with again_and_again(begin, 1.0):
+    async with again_and_again(begin_twice, 1.0):
         yield
     await asyncio.gather(*(cancelled(world, "assayer", task_id) for task_id in begun))
 
@@ -75,15 +74,11 @@ async def begun_twice(world: World) -> AsyncIterator[None]:
 @asynccontextmanager
 async def hung_agent(world: World) -> AsyncIterator[None]:
     """The sleeper's process stops in the middle of its work, and everybody waits for it."""
-    process = world.workers["sleeper"].process
-    os.kill(process.pid, signal.SIGSTOP)
-    waiting = asyncio.create_task(patient_call(world))
-    try:
+    async with world.frozen("sleeper"):
+        waiting = asyncio.create_task(patient_call(world))
         yield
-    finally:
-        os.kill(process.pid, signal.SIGCONT)
-        await asyncio.wait({waiting}, timeout=15)
-        waiting.cancel()
+    await asyncio.wait({waiting}, timeout=15)
+    waiting.cancel()
 
 
 async def patient_call(world: World) -> None:

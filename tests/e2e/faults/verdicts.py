@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -41,13 +39,11 @@ async def dead_verifier(world: World) -> AsyncIterator[None]:
 @asynccontextmanager
 async def hung_verifier(world: World) -> AsyncIterator[None]:
     """The proof-reader's `rules` stops in the middle of its work. Its breaker is set to a patience that never ends."""
-    process = world.workers["reader_rules"].process
-    os.kill(process.pid, signal.SIGSTOP)
-    try:
-        async with again_and_again(lambda _: written_up(world, "reader", "bridges"), 0.1, callers=3):
-            yield
-    finally:
-        os.kill(process.pid, signal.SIGCONT)
+    async with (
+        world.frozen("reader_rules"),
+        again_and_again(lambda _: written_up(world, "reader", "bridges"), 0.1, callers=3),
+    ):
+        yield
 
 
 FAULTS = (
