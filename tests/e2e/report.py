@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dashboards.check import Result
+from tests.e2e.faults import NOT_YET
 from tests.e2e.faults.fault import Fault
 from tests.e2e.life import Life
 from tests.e2e.phases import Seen
@@ -84,5 +85,7 @@ def tell(seen: Seen, in_healthy: Seen, found: Sequence[str]) -> None:
     console.print(f"healthy run {in_healthy.took_s:.0f} s, fault run {seen.took_s:.0f} s")
     for passing in in_healthy.passing:
         console.print(f"pending for a moment in the healthy run: {passing}", markup=False)
+    for name, reason in NOT_YET.items():
+        console.print(f"{name} was not shown: {reason}", markup=False)
     for mistake in found:
         console.print(mistake, style="bold red", markup=False)
