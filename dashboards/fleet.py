@@ -115,8 +115,8 @@ TOPOLOGY = Row(
             "The same edges as a table, busiest first; an agent's name leads to its board. Good: no edge with a share "
             "of failures that the others do not have.",
             Query(f"{edge_calls()} > 0", "calls"),
-            Query(f"{edge_calls(*FAILED)} / {edge_calls()}", "failed"),
-            Query(f"{edge_calls(REFUSED)} / {edge_calls()}", "refused"),
+            Query(share(edge_calls(*FAILED), edge_calls()), "failed"),
+            Query(share(edge_calls(REFUSED), edge_calls()), "refused"),
             Query(quantile(0.95, names.EXCHANGE_DURATION, "caller, callee", SIDE, AGENT, over="$__range"), "p95"),
             height=14,
             columns={

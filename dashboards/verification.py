@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboards.parts import NOTHING, Board, Column, Query, Row, bars, choice, lines, number, rows_of, to_agent
-from dashboards.promql import increase, most, quantile, rate, share
+from dashboards.promql import increase, most, quantile, rate, selector, share
 from sidecar.telemetry import names
 
 VERIFIER = 'verifier=~"$verifier"'
@@ -24,6 +24,11 @@ exchanges = rate(names.EXCHANGES, "callee, side", AGENT, BOTH_SIDES)
 def verdicts(by: str, *matchers: str, over: str = "$__range") -> str:
     return increase(names.VERDICTS, by, VERIFIER, *matchers, over=over)
 
+
+VERIFIERS_MONEY = 'agent=~"verifier:($verifier)"'
+SPENT = f"increase({selector(names.COST, VERIFIERS_MONEY)}[$__range])"
+COST = f'sum by (verifier) (label_replace({SPENT}, "verifier", "$1", "agent", "verifier:(.+)"))'
+"""Money is told of `verifier:NAME`, verdicts of `NAME`."""
 
 NOW = Row(
     "Now",
@@ -164,7 +169,7 @@ SCORECARDS = Row(
             Query(f"{verdicts('verifier', JUDGED)} / {verdicts('verifier')}", "coverage"),
             Query(f"{increase(names.VERIFIER_DISSENT, 'verifier', VERIFIER)} / {verdicts('verifier')}", "dissent"),
             Query(quantile(0.95, names.VERIFIER_DURATION, "verifier", VERIFIER, over="$__range"), "p95"),
-            Query(increase(names.COST, "agent", 'agent=~"verifier:($verifier)"'), "cost"),
+            Query(f"{COST} or 0 * {verdicts('verifier')}", "cost"),
             width=24,
             columns={
                 "Value #A": Column(unit="short"),

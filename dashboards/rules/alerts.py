@@ -400,7 +400,7 @@ def process(time: Time, settings: Settings) -> list[Alert]:
             "SidecarJournalLosing",
             "warning",
             "The journal has holes.",
-            f"{{{{ $labels.instance }}}} dropped {COUNT} entries of its journal in {time('10m')}.",
+            f"{{{{ $labels.instance }}}} lost {COUNT} entries of its journal in {time('10m')}.",
             f"{rec.JOURNAL_LOSSES.name} > 0",
         ),
         Alert(

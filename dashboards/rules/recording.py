@@ -67,7 +67,7 @@ STALE_READS = Count("sidecar_stale_reads", "job resource", "sidecar_stale_reads_
 RETRIES = Count("sidecar_retries", "job caller callee", "sidecar_retries_total", "5m")
 EDGE_CALLS = Count("sidecar_exchanges", "job caller callee side", "sidecar_exchanges_total", "5m")
 JOURNAL_LOSSES = Count(
-    "sidecar_journal_dropped", "job instance", 'sidecar_journal_events_total{outcome="dropped"}', "10m"
+    "sidecar_journal_losses", "job instance", 'sidecar_journal_events_total{outcome=~"dropped|failed"}', "10m"
 )
 STORE_LOSSES = Count("sidecar_store_losses", "job store outcome", "sidecar_store_losses_total", "1h")
 

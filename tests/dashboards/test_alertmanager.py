@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import socket
 import subprocess
 import time
@@ -17,6 +18,7 @@ import pytest
 import yaml
 
 from dashboards.rules import alerts
+from dashboards.rules.runbooks import FOLDER, by_name, file_of
 
 PATH = Path(__file__).parent.parent.parent / "dashboards" / "alertmanager" / "alertmanager.yml"
 CONFIG = yaml.safe_load(PATH.read_text(encoding="utf-8"))
@@ -114,20 +116,13 @@ def until(found: Any, what: str, log: Path | None = None) -> Any:
     pytest.fail(f"not within {PATIENCE_S} s: {what}; {log.read_text() if log else ''}")
 
 
-def spared(address: str, job: str, *every: Labels) -> list[bool]:
-    """Of alerts that fire together, which are inhibited. Each case has a job of its own."""
-    sent = [{"labels": {"job": job, **labels}, "annotations": {}} for labels in every]
-    asked(address, "/api/v2/alerts", sent)
-
-    def seen() -> list[bool] | None:
-        there = [each for each in asked(address, "/api/v2/alerts") if each["labels"]["job"] == job]
-        if len(there) < len(every) or any(each["status"]["state"] == "unprocessed" for each in there):
-            return None
-        found = {json.dumps(each["labels"], sort_keys=True): bool(each["status"]["inhibitedBy"]) for each in there}
-        return [found[json.dumps(each["labels"], sort_keys=True)] for each in sent]
-
-    answer: list[bool] = until(seen, f"{job}: all are there")
-    return answer
+def is_spared(address: str, job: str, sent: list[Labels]) -> list[bool] | None:
+    """Of alerts that fire together, which are inhibited; None until all are there."""
+    there = [each for each in asked(address, "/api/v2/alerts") if each["labels"]["job"] == job]
+    found = {json.dumps(each["labels"], sort_keys=True): bool(each["status"]["inhibitedBy"]) for each in there}
+    return (
+        [found[key] for key in (json.dumps(each, sort_keys=True) for each in sent)] if len(found) == len(sent) else None
+    )
 
 
 DOWN = {"alertname": "SidecarDown", "severity": "critical", "instance": "planner:9464"}
@@ -180,4 +175,24 @@ def test_who_is_spared_what(
     alertmanager: str, request: pytest.FixtureRequest, every: list[Labels], are_spared: list[bool]
 ):
     """The cause is told and what follows from it is not; the same trouble elsewhere is."""
-    assert spared(alertmanager, request.node.callspec.id, *every) == are_spared
+    job = request.node.callspec.id  # of its own, so that no case spares another's
+    sent = [{"job": job, **labels} for labels in every]
+    asked(alertmanager, "/api/v2/alerts", [{"labels": labels, "annotations": {}} for labels in sent])
+    until(lambda: is_spared(alertmanager, job, sent) == are_spared, f"{are_spared} are spared")
+
+
+@pytest.mark.parametrize("name", by_name())
+def test_the_command_of_a_runbook_silences_its_alert_and_no_other(alertmanager: str, name: str):
+    """As it stands on the page, sent to a real Alertmanager; labels are those that the alert has."""
+    page = (FOLDER / file_of(name)).read_text(encoding="utf-8")
+    command = next(line for line in page.splitlines() if line.startswith("amtool silence add "))
+    done = subprocess.run(shlex.split(command.replace("127.0.0.1:9093", alertmanager)), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    silence = asked(alertmanager, f"/api/v2/silence/{done.stdout.strip()}")
+    try:
+        matchers = {each["name"]: each["value"] for each in silence["matchers"]}
+        assert matchers.pop("alertname") == name
+        said = " ".join(rule["expr"] + rule["annotations"]["description"] for rule in by_name()[name])
+        assert [label for label in matchers if label not in said] == []
+    finally:
+        amtool("silence", "expire", f"--alertmanager.url=http://{alertmanager}", silence["id"])

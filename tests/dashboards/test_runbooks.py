@@ -16,7 +16,7 @@ COMMANDS = {
     *("status", "agents", "tail", "top", "conversation", "tasks", "specs", "budgets", "quarantine", "release", "loops"),
     *("verifiers", "journal", "check", "spec", "prices"),
 }
-LINES_MAX = 140
+LINES_MAX = 100
 """Whoever was woken reads a page, not a book. Expressions take a third of the longest."""
 
 ALERTS_PAGE = (FOLDER.parent / "alerts.md").read_text(encoding="utf-8")
