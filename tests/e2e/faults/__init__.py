@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
+from tests.e2e import not_yet
 from tests.e2e.faults import calls, machinery, money, state, verdicts
 from tests.e2e.faults.fault import Fault
 from tests.e2e.template import AlertRule
@@ -18,10 +19,6 @@ FAULTS: Final[tuple[Fault, ...]] = (
 )
 
 
-NOT_YET: Final[Mapping[str, str]] = {"SidecarJournalLosing": "no part of this version writes a journal"}
-"""Alerts that cannot fire yet, and why. Their faults are missing until the reason is gone."""
-
-
 def unregistered(rules: Sequence[AlertRule]) -> list[str]:
     """One sentence for each rule that no fault shows, or several do, and for each promise that no rule keeps."""
     return [*of_rules(rules), *of_faults(rules)]
@@ -30,7 +27,7 @@ def unregistered(rules: Sequence[AlertRule]) -> list[str]:
 def of_rules(rules: Sequence[AlertRule]) -> Iterator[str]:
     for rule in rules:
         count = sum(shown.is_shown_by(rule) for fault in FAULTS for shown in fault.shows)
-        if count != (0 if rule.name in NOT_YET else 1):
+        if count != (0 if rule.name in not_yet.ALERTS else 1):
             yield f"{rule.name} {dict(rule.labels)} is shown by {count} faults; it must be one"
 
 
