@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dashboards import check
+from sidecar.demo.fleet import StartError
 from sidecar.demo.play import SCENES
 from sidecar.demo.scenes import House
 from tests.e2e import not_yet
@@ -24,7 +25,7 @@ from tests.e2e.oddities import oddities
 from tests.e2e.progress import ROOT, Progress, run_to_the_end
 from tests.e2e.stand import WARM_UP_S, Stand, stand
 from tests.e2e.traffic import ordinary_traffic
-from tests.e2e.world import Tell
+from tests.e2e.world import Tell, WorldError
 
 FACTOR = 60.0
 
@@ -45,7 +46,11 @@ RATE_S = 15.0
 
 def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="sidecar-boards-"))
-    results = run_to_the_end(asked_live(folder, Progress()))
+    try:
+        results = run_to_the_end(asked_live(folder, Progress()))
+    except (StartError, WorldError, asyncio.CancelledError) as error:
+        print(f"{error or 'interrupted'}; logs and databases are in {folder}")
+        return 1
     missing = [each for each in results if not_yet.is_empty(each)]
     excused = sum(not each.has_data for each in results) - len(missing)
     print(check.table(results))
