@@ -49,7 +49,7 @@ def main() -> int:
     try:
         results = run_to_the_end(asked_live(folder, Progress()))
     except (StartError, WorldError, asyncio.CancelledError) as error:
-        print(f"{error or 'interrupted'}; logs and databases are in {folder}")
+        print(error or "interrupted")
         return 1
     missing = [each for each in results if not_yet.is_empty(each)]
     excused = sum(not each.has_data for each in results) - len(missing)
@@ -58,13 +58,13 @@ def main() -> int:
         f"\n{len(results)} queries, {len(missing)} without data, {excused} about what this version does not count yet"
     )
     if missing:
-        print(f"logs and databases are in {folder}")
         return 1
     shutil.rmtree(folder)
     return 0
 
 
 async def asked_live(folder: Path, tell: Tell) -> list[check.Result]:
+    tell(f"logs, databases and configurations are in {folder}")
     async with stand(ROOT, folder, FACTOR, tell) as standing:
         began_s = time.time()
         await asyncio.sleep(WARM_UP_S)
