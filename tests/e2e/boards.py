@@ -34,7 +34,7 @@ FAULT_S = 8.0
 
 AT_ONCE = 6
 
-AGENTS = ("planner", "teller", "doorman", "cashier", "porter")
+AGENTS = ("planner", "spender", "doorman", "cashier", "porter", "assayer")
 """Of whom between them all is true that a board can say of an agent."""
 
 EXEMPLARS = "exemplars of "
@@ -104,15 +104,16 @@ async def asked(stand: Stand, since_s: float) -> list[check.Result]:
 
 
 def as_each_agent(url: str, window: check.Window) -> list[check.Result]:
-    """No agent does everything, so a panel about one of them is asked about each of AGENTS until it has data."""
-    results = check.check(url, window=window)
+    """No agent does everything, so what a board says about one is asked about each of AGENTS until there is data."""
+    about_one = check.FOLDER / "agent.json"
+    others = [path for path in sorted(check.FOLDER.glob("*.json")) if path != about_one]
+    results = check.check(url, window=window, boards=[about_one])
     for agent in AGENTS:
         if all(result.has_data for result in results):
             break
-        others = check.check(url, window=window, variables={"agent": agent})
-        pairs = zip(results, others, strict=True)
-        results = [result if result.has_data else other for result, other in pairs]
-    return results
+        again = check.check(url, window=window, boards=[about_one], variables={"agent": agent})
+        results = [first if first.has_data else second for first, second in zip(results, again, strict=True)]
+    return results + check.check(url, window=window, boards=others)
 
 
 def linked(result: check.Result, traces: Set[str]) -> check.Result:
