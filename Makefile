@@ -7,7 +7,7 @@ PROTOC_VENV := .venv-proto
 APT    := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test compose-check lint check proto proto-check bench bench-memory bench-verifiers bench-loops bench-series dashboards dashboards-check e2e tools-test clean
+.PHONY: help venv demo test compose-check lint check proto proto-check bench bench-memory bench-verifiers bench-loops bench-journal bench-admin bench-series dashboards dashboards-check e2e tools-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -63,8 +63,14 @@ bench-memory: venv ## How much memory the guards take as calls go by, until thei
 bench-verifiers: venv ## How good the verifiers are, on the half of the labelled set that nobody tuned on
 	$(BIN)/python -m bench.verifiers $(ARGS)
 
+bench-journal: venv ## The journal: 100,000 exchanges asked, 1,000 messages a second for a minute, ten times kill -9
+	$(BIN)/python -m bench.journal $(ARGS)
+
 bench-loops: venv tools-test ## How well loops are found, how often ordinary work is taken for one, and what that costs
 	$(BIN)/python -m bench.loops $(ARGS)
+
+bench-admin: venv tools-test ## How long until a quarantine holds in every sidecar of a fleet
+	$(BIN)/python -m bench.admin $(ARGS)
 
 bench-series: venv ## Series, scrape time and memory of one sidecar that sees 50 agents, 2,500 edges and 200 verifiers
 	$(BIN)/python -m bench.series $(ARGS)

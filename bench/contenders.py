@@ -17,6 +17,7 @@ BASE: Final = "bare unary proxy"
 """What all others are compared with."""
 
 DEFAULT: Final = "sidecar, default"
+JOURNALED: Final = "sidecar, default, journal"
 GUARDED: Final = "sidecar, every guard"
 GUARDED_REDIS: Final = "sidecar, every guard, Redis"
 
@@ -164,6 +165,7 @@ class Builder:
         yield self.envoy()
         yield self.sidecar("sidecar, loops off", more=LOOPS_OFF)
         yield self.sidecar(DEFAULT)
+        yield self.sidecar(JOURNALED, more=f'journal: "sqlite://{self._folder}/journal.db"')
         yield self.guarded(GUARDED)
         if field.redis is not None:
             yield self.guarded(GUARDED_REDIS, field.redis)

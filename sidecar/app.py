@@ -13,15 +13,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from sidecar.admin import RouteFacts
+from sidecar.administration import Administration
 from sidecar.config import Config, DescriptorKind, ListenTls, Route, UpstreamTls
 from sidecar.engine.descriptors import Descriptors
 from sidecar.engine.exchange import Exchange
 from sidecar.engine.finding import Action, Finding
 from sidecar.engine.guarding import Guards
+from sidecar.engine.hybrid_clock import HybridClock
 from sidecar.engine.lineage import LineageKeeper
+from sidecar.engine.modes import Modes
 from sidecar.engine.pipeline import Engine
-from sidecar.engine.ports import Check, Clock, Reporter
+from sidecar.engine.ports import Check, Clock, Reporter, Witnesses
+from sidecar.engine.redaction import Redactor
 from sidecar.errors import ConfigError, Mistake, UpstreamError
+from sidecar.following import Following
+from sidecar.journaling import open_journal, redactor_of
 from sidecar.line_up import LineUp
 from sidecar.proxy.listener import Listener
 from sidecar.proxy.passage import Way
@@ -29,6 +36,7 @@ from sidecar.proxy.reflection import reflect
 from sidecar.proxy.room import Room, RoomLimits
 from sidecar.proxy.upstream import Upstream
 from sidecar.renewal import Renewal
+from sidecar.replaying import Replaying
 from sidecar.spec_files import SpecSource
 from sidecar.system import RandomIds, SystemClock
 from sidecar.telemetry.log_reporter import LogReporter
@@ -99,9 +107,18 @@ class App:
         self.metrics = MetricsReporter(clock=clock, methods=self._methods, series_limit=series_limit(config))
         verifiers = [verifier.name for verifier in config.verifiers]
         self._specs = SpecSource(config.specs, on_reload=self._specs_reloaded, verifiers=verifiers)
-        self._spans = self._span_reporter(environ)
+        redactor = redactor_of(config)
+        self._spans = self._span_reporter(environ, redactor)
         self._logs = LogReporter(clock=clock, exchanges=config.log.exchanges)
         guards = Guards()
+        hybrid = HybridClock(clock)
+        self.journal = open_journal(
+            config, environ, clock=clock, hybrid=hybrid, redactor=redactor, metrics=self.metrics
+        )
+        self._mask = redactor.text
+        modes = Modes(config.mode, {route.name: route.mode for route in config.routes})
+        self.administration = Administration(config, environ, clock, redactor) if config.admin else None
+        shown = [self.administration.recent, self.administration.feed] if self.administration else []
         self.line_up = LineUp(
             config,
             clock=clock,
@@ -109,8 +126,13 @@ class App:
             guards=guards,
             metrics=self.metrics,
             tell_late=self._tell_late,
+            witness=Witnesses(self.journal, *shown),
+            redactor=redactor,
+            panel_reporters=[self.administration.scorecards] if self.administration else [],
         )
         self.quarantine = self.line_up.quarantine
+        self._modes = modes
+        self._following = Following(config.agent, self.line_up.board, modes, self.line_up.panel, self._specs)
         self._renewal = Renewal(self.metrics.secrets_reloaded)
         self._watch_keys()
         self._lineage = LineageKeeper(
@@ -119,6 +141,7 @@ class App:
             sampler=build_sampler(environ),
             store=self.line_up.store.conversations,
             settings=lineage_settings(config, environ),
+            hybrid=hybrid,
         )
         self._engine = Engine(
             clock=clock,
@@ -126,7 +149,8 @@ class App:
             specs=self._specs,
             checks=[*self.line_up.checks, *checks],
             guards=guards,
-            reporters=[self.metrics, self._spans, self._logs, *reporters],
+            modes=modes,
+            reporters=[self.metrics, self._spans, self._logs, self.journal, *shown, *reporters],
         )
         self._metrics_server: MetricsServer | None = None
         self.metrics_address = ""
@@ -145,15 +169,20 @@ class App:
             for served in self.routes:
                 served.listener.bind()
             self._start_metrics()
+            self._bind_admin()
             self._watch_certificates()
         except ConfigError:
             await self._close()
             raise
         await self.line_up.start(self._specs.table.specs)
+        await self._following.start()
         self._spans.start()
+        self.journal.start()
         for served in self.routes:
             await served.listener.start()
         self._watch()
+        if self.administration is not None:
+            await self.administration.start()
         self.is_ready = True
 
     async def drain(self) -> None:
@@ -167,12 +196,16 @@ class App:
 
     async def _close(self) -> None:
         self._stopping.set()
+        if self.administration is not None:
+            await self.administration.stop()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await asyncio.gather(*(served.upstream.close() for served in self.routes))
         await self.line_up.close()
         await asyncio.to_thread(self._spans.shutdown, FLUSH_LIMIT_S)
+        await asyncio.to_thread(self.journal.stop, FLUSH_LIMIT_S)
+        self.journal.feed.close()
         if self._metrics_server is not None:
             await asyncio.to_thread(self._metrics_server.stop)
         self._logs.close()
@@ -206,9 +239,57 @@ class App:
             raise ConfigError([mistake]) from error
         self._metrics_server = server
 
+    @property
+    def admin_address(self) -> str:
+        """Where the admin service listens; empty where it is not served."""
+        return self.administration.address if self.administration is not None else ""
+
+    def _bind_admin(self) -> None:
+        """At the default address it is a convenience, which another sidecar on this machine may have first."""
+        if self.administration is None:
+            return
+        try:
+            self.administration.bind(
+                self.line_up,
+                self._modes,
+                self._following,
+                routes=self._route_facts,
+                is_ready=lambda: self.is_ready,
+                record_admin=self.journal.record_admin,
+                replays=self._replays(),
+            )
+        except ConfigError as error:
+            if "admin" in self.config.model_fields_set:
+                raise
+            log.warning("the admin service is not served, for nothing says where: %s", error)
+
+    def _replays(self) -> Replaying | None:
+        """None where no journal is kept that can be read back."""
+        if self.journal.open_reader is None:
+            return None
+        descriptors = partial(load_descriptors, self.config)
+        return Replaying(self.config, self.journal.open_reader, descriptors, self._mask)
+
+    def _route_facts(self) -> list[RouteFacts]:
+        return [
+            RouteFacts(
+                name=served.config.name,
+                listen=served.listener.address,
+                upstream=str(served.config.upstream),
+                caller=served.config.caller,
+                callee=served.config.callee,
+                side=served.config.side.value,
+            )
+            for served in self.routes
+        ]
+
     def _watch(self) -> None:
         """What goes on beside the calls: what the checks ask for, files that change, reflection."""
-        work = [*self.line_up.watch(self._stopping), self._renewal.run(self._stopping)]
+        work = [
+            *self.line_up.watch(self._stopping),
+            self._following.watch(),
+            self._renewal.run(self._stopping),
+        ]
         if self.config.specs:
             work.append(self._specs.watch(self._stopping))
         if uses_reflection(self.config):
@@ -236,6 +317,8 @@ class App:
                     renewed, verifier.tls, verifier_tls, partial(self.line_up.renew_verifier, verifier.name)
                 )
                 self._renewal.watch("verifier_tls", f"verifiers[{index}].tls", verifier.tls.files, renew)
+        if (administration := self.administration) is not None:
+            self._renewal.watch("admin", "admin", administration.files, administration.renew)
         if (metrics := self.config.metrics) is not None:
             self._renewal.watch("metrics", "metrics", metrics.files, self._renew_metrics)
 
@@ -274,8 +357,12 @@ class App:
         """A verdict that came after its message had moved on, or a task that nothing comes of."""
         for reporter in (self.metrics, self._logs):
             reporter.finding_made(exchange, finding, Action.OBSERVED)
+        if self.administration is not None:
+            self.administration.recent.finding_made(exchange, finding, Action.OBSERVED)
+            self.administration.feed.finding_made(exchange, finding, Action.OBSERVED)
+        self.journal.found_late(exchange, finding)
 
-    def _span_reporter(self, environ: Mapping[str, str]) -> SpanReporter:
+    def _span_reporter(self, environ: Mapping[str, str], redactor: Redactor) -> SpanReporter:
         settings = tracing_settings(self.config)
         return SpanReporter(
             build_exporter(settings, environ),
@@ -285,6 +372,7 @@ class App:
             methods=self._methods,
             servers={route.name: server_of(route) for route in self.config.routes},
             limits=limits_of(environ),
+            redactor=redactor,
         )
 
 

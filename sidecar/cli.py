@@ -14,11 +14,15 @@ import click
 
 from sidecar import __version__, config
 from sidecar.app import App
+from sidecar.commands.journal import journal
 from sidecar.commands.prices import prices
+from sidecar.commands.replay import replay
 from sidecar.commands.spec import spec
 from sidecar.commands.verifier import verifier
 from sidecar.config import Config
 from sidecar.errors import EX_USAGE, ConfigError
+from sidecar.journaling import redactor_of
+from sidecar.operator.commands import COMMANDS
 from sidecar.prices import PriceSource
 from sidecar.spec_files import SpecSource
 from sidecar.telemetry.logs import setup_logging
@@ -43,15 +47,18 @@ class Group(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         try:
-            super().main(*args, **{**kwargs, "standalone_mode": False})
-        except click.ClickException as error:
+            code = super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.UsageError as error:
             error.show()
             sys.exit(EX_USAGE)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
         except click.Abort:
             sys.exit(130)
         except ConfigError as error:
             refuse(error)
-        sys.exit(0)
+        sys.exit(code if isinstance(code, int) else 0)  # what a command gave to `Context.exit`
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -82,7 +89,7 @@ def config_options(command: Callable[..., None]) -> Callable[..., None]:
 def run(**options: Any) -> None:
     """Serve until SIGTERM or Ctrl-C, then drain."""
     tree = read_config(**options)
-    logging = setup_logging(tree.log.level, tree.log.format)
+    logging = setup_logging(tree.log.level, tree.log.format, redactor=redactor_of(tree))
     try:
         event_loop()(serve(tree))
     finally:
@@ -110,7 +117,11 @@ def demo(keep: bool) -> None:
     sys.exit(play(keep=keep))
 
 
+main.add_command(journal)
+for operators in COMMANDS:
+    main.add_command(operators)
 main.add_command(prices)
+main.add_command(replay)
 main.add_command(spec)
 main.add_command(verifier)
 
@@ -169,6 +180,8 @@ def say_what_runs(app: App) -> None:
         say("listening", f"{served.config.name} on {served.listener.address}")
     if app.metrics_address:
         say("serving", f"http://{app.metrics_address}/metrics")
+    if app.admin_address:
+        say("serving", f"admin on {app.admin_address}")
     click.echo("ready")
 
 

@@ -9,6 +9,7 @@
     │   └── UpstreamTooSlow      the deadline passed before it could be dispatched
     ├── Rejection                a decision of ours, not a failure
     └── DependencyError          store, verifier or exporter; a call outlives it unless its spec says otherwise
+        ├── StoreFull            it answers, and has no room for another one
         └── StoreUnavailable
 
 An upstream's own status is data, never one of these: it passes untouched.
@@ -60,7 +61,7 @@ class Retry(StrEnum):
     AFTER_DELAY = "after the delay in RetryInfo"
     AFTER_RESUME = "after the cool-down"
     AFTER_RESET = "after the budget resets"
-    AFTER_RELEASE = "after the cool-down of the edge"
+    AFTER_RELEASE = "after its release, or the cool-down of an edge"
     AFTER_REREAD = "after reading the resource again"
     AFTER_RETAIN = "not before the record expires"
 
@@ -153,6 +154,10 @@ class Rejection(SidecarError):
 
 class DependencyError(SidecarError):
     """Something beside the call's path failed: a store, a verifier, an exporter."""
+
+
+class StoreFull(DependencyError):
+    """The store has no room for another one of a kind."""
 
 
 class StoreUnavailable(DependencyError):

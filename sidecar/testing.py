@@ -88,6 +88,11 @@ class RunningSidecar:
         return self.app.routes[0].listener.address
 
     @property
+    def admin_address(self) -> str:
+        """Where operators connect, where `admin` was configured."""
+        return self.app.admin_address
+
+    @property
     def metrics_url(self) -> str:
         return f"http://{self.app.metrics_address}/metrics"
 
@@ -124,6 +129,7 @@ async def running_sidecar(
         "specs": [str(spec) for spec in specs],
         "tracing": {"exporter": "none"},
         "metrics": {"listen": "127.0.0.1:0"},
+        "admin": False,
         "drain": {"timeout": "1s"},
         **config,
     }

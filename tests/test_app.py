@@ -272,21 +272,23 @@ class Stumbling:
     """A clock that fails once, where the engine has no net under it."""
 
     def __init__(self) -> None:
-        self.has_failed = False
+        self.fails_next = False
 
     def monotonic_ns(self) -> int:
         return time.monotonic_ns()
 
     def unix_ns(self) -> int:
-        if not self.has_failed:
-            self.has_failed = True
+        if self.fails_next:
+            self.fails_next = False
             raise RuntimeError("no time")
         return time.time_ns()
 
 
 async def test_a_failure_of_our_own_is_told_as_ours_and_ends_no_other_call(upstream: str):
     """Marked in the trailer, so that nobody blames the callee; the next call is served."""
-    async with running_sidecar(upstream, clock=Stumbling()) as sidecar:
+    clock = Stumbling()
+    async with running_sidecar(upstream, clock=clock) as sidecar:
+        clock.fails_next = True
         error = await refusal(sidecar, b"x")
         assert await ask(sidecar, b"y") == b"y"
     assert error.code() is grpc.StatusCode.INTERNAL

@@ -1,6 +1,6 @@
 """Dependencies point one way: cli → app → line_up → {panel, stores, telemetry, checks, prices} → engine.
 
-The proxy stands beside the line-up: `app` brings the two together, and neither imports the other.
+Proxy and admin stand beside the line-up: `app` brings them together, and none imports another.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "sidecar"
-MIDDLE = {"proxy", "panel", "stores", "telemetry", "checks", "prices"}
+MIDDLE = {"admin", "proxy", "panel", "stores", "telemetry", "checks", "prices"}
 FOUNDATION = {"engine", "errors", "v1", "__init__"}
 ALLOWED = {
     "errors": set(),
@@ -21,7 +21,7 @@ ALLOWED = {
     **dict.fromkeys(MIDDLE, FOUNDATION),
     "config": {"engine", "errors", "units", "yaml_source", "__init__"},
     "spec_files": {"engine", "errors", "yaml_source"},
-    "line_up": FOUNDATION | (MIDDLE - {"proxy"}) | {"config", "wiring"},
+    "line_up": FOUNDATION | (MIDDLE - {"admin", "proxy"}) | {"config", "wiring"},
 }
 """What each room may import besides itself. Rooms not named here (cli, app, wiring, demo, testing) stand at the top."""
 

@@ -64,7 +64,6 @@ def test_two_keys_are_enough() -> None:
     assert (str(small.metrics.listen), small.metrics.max_series) == ("127.0.0.1:9464", 2000)
     assert (small.store.scheme, small.journal, small.drain.timeout_s) == ("memory", None, 30.0)
     assert (small.tracing.exporter, small.tracing.queue, small.tracing.batch) == ("otlp", 8192, 512)
-    assert small.inactive == ()
 
 
 def test_the_tree_is_frozen() -> None:
@@ -104,7 +103,8 @@ def test_the_documented_example_of_the_design_is_read() -> None:
     assert both.budgets[0].limit_micro_usd == 2_100_000
     assert both.budgets[0].hold_micro_usd == 10_000
     assert both.store.path == Path("/var/lib/sidecar/state.db")
-    assert both.inactive == ("journal", "admin")
+    assert both.journal is not None
+    assert [str(each) for each in both.journal.to] == ["sqlite:///var/lib/sidecar/journal.db"]
 
 
 @pytest.mark.parametrize(
@@ -125,15 +125,15 @@ def test_the_weaker_mode_holds(root: str, route: str, holds: Mode) -> None:
     assert read.engine_route(read.routes[0]).mode is holds
 
 
-def test_an_empty_section_is_its_defaults_and_an_empty_list_is_not_inactive() -> None:
-    """`admin: {}` asks for the service; `budgets: []` asks for nothing."""
-    assert config(GOOD + "admin: {}\nbudgets: []\nverifiers: []").inactive == ("admin",)
+def test_an_empty_section_is_its_defaults() -> None:
+    """`admin: {}` asks for the service as it is by itself."""
+    assert config(GOOD + "admin: {}\nbudgets: []\nverifiers: []").admin == config(GOOD).admin
 
 
 def test_sections_can_be_turned_off() -> None:
     """`false` is the word for metrics, admin and loops."""
     off = config(GOOD + "metrics: false\nadmin: false\nloops: false", OTEL_EXPORTER_PROMETHEUS_PORT="1234")
-    assert (off.metrics, off.admin, off.loops, off.inactive) == (None, None, None, ())
+    assert (off.metrics, off.admin, off.loops) == (None, None, None)
 
 
 def test_relative_paths_start_at_the_files_folder(tmp_path: Path) -> None:
@@ -350,9 +350,9 @@ MISTAKES: Mapping[str, tuple[str, str]] = {
         f"{GOOD}store: 'redis://:6379/0'",
         "s.yaml:3 store: found 'redis://:6379/0'; allowed: redis://",
     ),
-    "a journal in redis": (
-        f"{GOOD}journal: redis://x",
-        "s.yaml:3 journal: found 'redis://x'; allowed: sqlite:///absolute",
+    "a journal on the web": (
+        f"{GOOD}journal: http://x",
+        "s.yaml:3 journal.to[0]: found 'http://x'; allowed: sqlite:///absolute",
     ),
     "another way to join": (
         f"{GOOD}join: {{mode: on}}",
@@ -687,10 +687,10 @@ store: redis://cache:6379/0
         "types       reflection",
         "specs       none",
         "lineage     signed with k2, k1 verified too",
+        f"journal     sqlite://{BASE.absolute()}/journal.db",
         "metrics     http://127.0.0.1:9464/metrics",
         "traces      otlp → http://***@collector:4317 (grpc)",
-        "not active  journal",
-        "            (checked, but not served yet)",
+        "admin       127.0.0.1:9465; without a credential: read",
     ]
 
 
@@ -700,7 +700,7 @@ def test_a_short_route_is_described_on_one_line() -> None:
     lines = config(text).describe()
     assert lines[2] == "routes      inbound  127.0.0.1:1 → 127.0.0.1:2  (any caller → writer, observe)"
     assert max(map(len, lines)) <= 80
-    assert lines[-2:] == ["metrics     off", "traces      none"]
+    assert lines[-3:-1] == ["metrics     off", "traces      none"]
 
 
 def test_a_route_that_cannot_have_its_mode_is_told_so() -> None:
@@ -770,8 +770,7 @@ def test_every_key_has_a_sentence() -> None:
 def test_the_example_is_right_and_complete(tmp_path: Path) -> None:
     """The commented example validates, and names every key but those of TLS, which need files."""
     path = ROOT / "examples/sidecar.yaml"
-    example = load(path, {})
-    assert example.inactive == ("journal", "admin")
+    load(path, {})
     text = path.read_text()
     keys = {key.rpartition(".")[2] for key in TREE if "verifiers[].tls" not in key}
     assert sorted(key for key in keys if not re.search(rf"\b{key}\b *:", text)) == []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sidecar.checks.assembly import Assembly
 from sidecar.engine.exchange import Exchange
 from sidecar.engine.message import JSON, Message
+from sidecar.engine.redaction import Redactor
 from sidecar.engine.verdict import Evidence
 from sidecar.errors import MalformedMessage
 
@@ -26,8 +27,24 @@ class Case:
     evidence: Evidence
 
 
-def case_of(exchange: Exchange, spec: Spec, terms: PanelTerms, message: Message, stream: Assembly | None) -> Case:
-    return Case(exchange, spec, terms, evidence_of(exchange, spec, message, stream))
+def case_of(
+    exchange: Exchange,
+    spec: Spec,
+    terms: PanelTerms,
+    message: Message,
+    stream: Assembly | None,
+    redactor: Redactor | None = None,
+) -> Case:
+    """With a `redactor` the evidence is masked: nobody is shown the documents as they are."""
+    evidence = evidence_of(exchange, spec, message, stream)
+    return Case(exchange, spec, terms, evidence if redactor is None else masked(evidence, spec, redactor))
+
+
+def masked(evidence: Evidence, spec: Spec, redactor: Redactor) -> Evidence:
+    paths = spec.content.redact if spec.content is not None else ()
+    shown = (evidence.request, evidence.response, evidence.last_message)
+    request, response, last = (each if each is None else redactor.document(each, paths) for each in shown)
+    return replace(evidence, request=request, response=response, last_message=last)
 
 
 def evidence_of(exchange: Exchange, spec: Spec, message: Message, stream: Assembly | None) -> Evidence:

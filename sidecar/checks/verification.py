@@ -21,10 +21,13 @@ from sidecar.engine.exchange import Exchange, Mode, Status, weakest
 from sidecar.engine.finding import Finding
 from sidecar.engine.message import Direction, Message
 from sidecar.engine.pipeline import names_of
+from sidecar.engine.ports import NoWitness, Witness
+from sidecar.engine.redaction import Redactor
 from sidecar.engine.verdict import PanelVerdict, Value
 
 if TYPE_CHECKING:
     from sidecar.engine.ports import Panel, Quarantine
+    from sidecar.engine.specs import PanelTerms, Spec
 
 LAST_STATES = frozenset({"completed", "failed", "canceled", "rejected", "input_required", "auth_required"})
 """Task states after which an A2A stream ends (A2A v1, TaskState: the terminal and the interrupted ones)."""
@@ -60,13 +63,18 @@ class VerificationCheck:
         engines_compared: Callable[[str, bool], None] = lambda *_: None,
         quarantine: Quarantine | None = None,
         limits: AssemblyLimits = AssemblyLimits(),  # noqa: B008 - frozen
+        witness: Witness | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         """`answers_once`: whether a method is known to send one response.
 
         `tell` hears of findings that come after their message has moved on; `fail_open` counts (check, reason),
         `engines_compared` (spec, whether the two schema engines disagree). `quarantine` hears of late fails, where the
-        spec asks for that; `limits` bound what is kept of open streams.
+        spec asks for that; `limits` bound what is kept of open streams. `witness` hears of every verdict; `redactor`
+        masks what verifiers are shown where the spec asks for that.
         """
+        self._witness = witness or NoWitness()
+        self._redactor = redactor or Redactor()
         self._panel = panel
         self._answers_once = answers_once
         self._tell = tell
@@ -85,13 +93,13 @@ class VerificationCheck:
         if not is_sampled(exchange.lineage.trace_id, spec.panel.sample):
             return None
         if self._answers_once(exchange):
-            return await self._judge(case_of(exchange, spec, spec.panel, message, None))
+            return await self._judge(self._case(exchange, spec, spec.panel, message, None))
         stream = self._streams.setdefault(exchange, Stream())
         self._keep(stream)
         stream.last, stream.is_judged = message, ends_stream(message)
         if not stream.is_judged:
             return None
-        return await self._judge(case_of(exchange, spec, spec.panel, message, stream.told))
+        return await self._judge(self._case(exchange, spec, spec.panel, message, stream.told))
 
     def on_end(self, exchange: Exchange, status: Status) -> None:
         """The last message of a stream that did not say that it was the last: judged now, and too late to refuse."""
@@ -102,10 +110,16 @@ class VerificationCheck:
         spec = exchange.spec
         if stream.is_judged or stream.last is None or spec is None or spec.panel is None or status.code != "OK":
             return
-        case = case_of(exchange, spec, spec.panel, stream.last, stream.told)
+        case = self._case(exchange, spec, spec.panel, stream.last, stream.told)
         if self._holds(case):
             self._fail_open(self.name, "not_held")
         self._ask_later(case)
+
+    def _case(
+        self, exchange: Exchange, spec: Spec, terms: PanelTerms, message: Message, stream: Assembly | None
+    ) -> Case:
+        is_masked = spec.content is not None and spec.content.verifiers == "redacted"
+        return case_of(exchange, spec, terms, message, stream, self._redactor if is_masked else None)
 
     def _keep(self, stream: Stream) -> None:
         """What was the last message so far was told before the next one, so it is a part of the answer."""
@@ -121,11 +135,12 @@ class VerificationCheck:
         verdict = await self._panel.ask(case.evidence, case.terms, partial(self._heard_observers, case))
         slowest_s = max((opinion.duration_s for opinion in verdict.opinions), default=0.0)
         case.exchange.waited_ns += int(slowest_s * 1e9)
+        self._witness.judged(case.exchange, verdict, is_late=False)
         return self._findings(case, verdict, is_held=True)
 
     def _holds(self, case: Case) -> bool:
         """Whether the message waits. Nothing waits for a verdict that could not refuse it anyway."""
-        mode = weakest(case.exchange.route.mode, below(case.spec.mode, case.terms.mode))
+        mode = weakest(case.exchange.mode_for(self.name), below(case.spec.mode, case.terms.mode))
         return case.terms.when == "inline" and mode is Mode.ENFORCE and self._panel.may_refuse(case.terms)
 
     def _ask_later(self, case: Case) -> None:
@@ -135,6 +150,7 @@ class VerificationCheck:
         if verdict is None:
             self._fail_open(self.name, "dropped")
             return
+        self._witness.judged(case.exchange, verdict, is_late=True)
         for finding in self._findings(case, verdict, is_held=False):
             self._tell(case.exchange, finding)
         if case.terms.on_fail == "quarantine":
@@ -142,6 +158,8 @@ class VerificationCheck:
 
     def _hold_back(self, case: Case, verdict: PanelVerdict) -> None:
         exchange, because = case.exchange, reason_to_hold_back(case, verdict)
+        if self.name in exchange.observed_checks:
+            return
         if because and self._quarantine is not None:
             self._quarantine.quarantine(exchange.caller, exchange.callee, exchange.method, because)
 
@@ -150,6 +168,7 @@ class VerificationCheck:
         if heard is None:
             self._fail_open(self.name, "observer_dropped")
             return
+        self._witness.judged(case.exchange, heard, is_late=True)
         findings = filter(None, (observed(case.spec, case.terms, opinion) for opinion in heard.opinions))
         for finding in (*findings, *self._alarms(case, heard)):
             self._tell(case.exchange, finding)

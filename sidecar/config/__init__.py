@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from sidecar.config.checks import Budget, Loops, Verifier
 from sidecar.config.descriptor import Descriptor, DescriptorKind
+from sidecar.config.journal import Journal, Redaction
 from sidecar.config.lineage import Join, LineageKey, LineageSettings
 from sidecar.config.pressure import Limit, Pressure
 from sidecar.config.reading import from_flags, load, parse
@@ -37,6 +38,7 @@ __all__ = [
     "DescriptorKind",
     "Drain",
     "Join",
+    "Journal",
     "Limit",
     "Limits",
     "LineageKey",
@@ -46,6 +48,7 @@ __all__ = [
     "Loops",
     "Metrics",
     "Pressure",
+    "Redaction",
     "Route",
     "RouteLineage",
     "Section",

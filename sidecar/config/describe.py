@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sidecar.config.checks import Budget
     from sidecar.config.lineage import LineageSettings
     from sidecar.config.pressure import Pressure
-    from sidecar.config.reporting import Tracing
+    from sidecar.config.reporting import Admin, Tracing
     from sidecar.config.route import Route
     from sidecar.config.tree import Config
 
@@ -39,9 +39,10 @@ def facts_of(config: Config) -> dict[str, list[str]]:
         "lineage": [lineage_line(config.lineage)],
         "pressure": pressure_lines(config.pressure),
         "budgets": [budget_line(budget) for budget in config.budgets],
+        "journal": [f"{target}" for target in config.journal.to] if config.journal else [],
         "metrics": [f"http://{config.metrics.listen}/metrics" if config.metrics else "off"],
         "traces": [traces_line(config.tracing)],
-        "not active": [", ".join(config.inactive), "(checked, but not served yet)"] if config.inactive else [],
+        "admin": [admin_line(config.admin)],
     }
 
 
@@ -92,6 +93,17 @@ def budget_line(budget: Budget) -> str:
     each = "" if budget.window == "none" else f" each {budget.window}"
     amount = f"{budget.limit_usd:.2f}" if budget.limit_usd * 100 % 1 == 0 else f"{budget.limit_usd.normalize():f}"
     return f"{budget.name}  {amount} USD {whose}{each}, {budget.mode or 'mode of the root'}"
+
+
+def admin_line(admin: Admin | None) -> str:
+    """`127.0.0.1:9465, 2 tokens; without one: read`."""
+    if admin is None:
+        return "off"
+    tokens = f", {len(admin.tokens)} token{'s' if len(admin.tokens) > 1 else ''}" if admin.tokens else ""
+    tls = ", client certificates" if admin.tls and admin.tls.client_ca else ", tls" if admin.tls else ""
+    is_loopback = admin.listen.is_loopback and not admin.listen.path
+    without = f"; without a credential: {admin.without}" if is_loopback else ""
+    return f"{admin.listen}{tls}{tokens}{without}"
 
 
 def traces_line(tracing: Tracing) -> str:

@@ -58,9 +58,9 @@ def unknown_key(keys: Keys) -> tuple[str, str]:
 
 def shown(value: Any, keys: Keys, source: Source) -> str:
     """A value in a message: short, without passwords, and as it stood in the file where a variable was filled in."""
-    if keys in source.templates:
-        suffix = "" if keys in source.origins else " (variables filled in)"
-        return f"{redacted(source.templates[keys])[:80]!r}{suffix}"
+    if (said_at := template_of(keys, source)) is not None:
+        suffix = "" if said_at in source.origins else " (variables filled in)"
+        return f"{redacted(source.templates[said_at])[:80]!r}{suffix}"
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -70,6 +70,11 @@ def shown(value: Any, keys: Keys, source: Source) -> str:
     if isinstance(value, list | tuple):
         return "a list"
     return repr(redacted(value)[:80]) if isinstance(value, str) else str(value)
+
+
+def template_of(keys: Keys, source: Source) -> Keys | None:
+    """Where the value was written with a variable in it: here, or above where one text is short for a section."""
+    return next((keys[:end] for end in range(len(keys), 0, -1) if keys[:end] in source.templates), None)
 
 
 def known_keys(keys: Keys) -> list[str]:

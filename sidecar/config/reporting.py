@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from sidecar.config.clashes import refuse_repeated
 from sidecar.config.secret import SecretPlace
 from sidecar.config.section import Section
 from sidecar.config.tls import ListenTls
-from sidecar.config.values import LOOPBACK, Flag, LocalListenAddress, read_url
-from sidecar.units import BadValue, count, is_number, parse_address, seconds
+from sidecar.config.values import LOOPBACK, Flag, LocalListenAddress, PlainName, entries, read_admin_listen, read_url
+from sidecar.units import Address, BadValue, count, is_number, matching, parse_address, seconds
+
+AdminRole = Literal["read", "operate"]
+
+CertificateName = Annotated[str, matching(r"[!-~]([ -~]{0,2046}[!-~])?", "1 to 2048 printable ASCII characters")]
 
 
 class BearerToken(SecretPlace):
@@ -37,11 +42,68 @@ class Metrics(Section):
         return (*(self.tls.files if self.tls else ()), self.token.secret_file if self.token else None)
 
 
+class AdminToken(SecretPlace):
+    """A secret by which somebody proves who they are to the admin service: `authorization: Bearer TOKEN`."""
+
+    name: PlainName
+    """How the audit names whoever shows it."""
+    role: AdminRole = "read"
+    """read looks; operate looks and changes."""
+
+
+class AdminClient(Section):
+    """What one client certificate is good for."""
+
+    identity: CertificateName
+    """Its SPIFFE URI, else its first alternative name, else its common name."""
+    role: AdminRole = "read"
+    """read looks; operate looks and changes."""
+
+
 class Admin(Section):
     """The service behind status, tail and top."""
 
-    listen: LocalListenAddress = parse_address(":9465", default_host=LOOPBACK)
-    """Where it is served. `:port` is 127.0.0.1."""
+    listen: Annotated[Address, BeforeValidator(read_admin_listen)] = parse_address(":9465", default_host=LOOPBACK)
+    """Where it is served. `:port` is 127.0.0.1; `unix:/path` is a socket that only our own user and root can reach."""
+    tls: ListenTls | None = None
+    """TLS towards operators; with `client_ca` each must show a certificate. Left out: this machine only."""
+    tokens: Annotated[tuple[AdminToken, ...], entries()] = ()
+    """Secrets that prove who somebody is. Files are read again when they change."""
+    clients: Annotated[tuple[AdminClient, ...], entries()] = ()
+    """What certificates are good for. Left out: whoever has one that `tls.client_ca` signed may change everything."""
+    without: Literal["read", "none"] = "read"
+    """What somebody without a credential may do on a loopback address, which our agent can reach as well."""
+
+    @field_validator("tokens")
+    @classmethod
+    def _unique_tokens(cls, tokens: tuple[AdminToken, ...]) -> tuple[AdminToken, ...]:
+        refuse_repeated([token.name for token in tokens], "name")
+        return tokens
+
+    @field_validator("clients")
+    @classmethod
+    def _unique_clients(cls, clients: tuple[AdminClient, ...]) -> tuple[AdminClient, ...]:
+        refuse_repeated([client.identity for client in clients], "identity")
+        return clients
+
+    @model_validator(mode="after")
+    def _is_locked(self) -> Admin:
+        """Beyond this machine nobody may come in without TLS and a credential."""
+        has_authority = self.tls is not None and self.tls.client_ca is not None
+        if self.clients and not has_authority:
+            raise BadValue("no clients, or tls with client_ca, which says whose certificates count", "clients alone")
+        if self.listen.is_loopback:
+            return self
+        if self.tls is None:
+            raise BadValue("tls, or a loopback address, or unix:/path", f"{self.listen} without tls")
+        if not self.tokens and not has_authority:
+            raise BadValue("tokens, or tls.client_ca, or a loopback address", f"{self.listen} without a credential")
+        return self
+
+    @property
+    def files(self) -> tuple[Path | None, ...]:
+        """What its locks are read from."""
+        return (*(self.tls.files if self.tls else ()), *(token.secret_file for token in self.tokens))
 
 
 class Tracing(Section):

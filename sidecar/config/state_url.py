@@ -15,7 +15,9 @@ from sidecar.config.values import base_of, redacted
 from sidecar.units import BadValue, text_of
 
 SQLITE_FORM = "sqlite:///absolute/path or sqlite:relative/path"
+JSONL_FORM = "jsonl:///absolute/path or jsonl:relative/path"
 REDIS_FORM = "redis://host:port/db or rediss://host:port/db"
+JOURNAL_FORMS = f"{SQLITE_FORM}, {JSONL_FORM}, otlp, {REDIS_FORM}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class StateUrl:
     scheme: str
     url: str = field(repr=False)
     path: Path | None = None
-    """sqlite only: the database's absolute path."""
+    """sqlite and jsonl only: the file's absolute path."""
 
     def __str__(self) -> str:
         return redacted(self.url)
@@ -42,7 +44,9 @@ def read_spool(value: Any, info: ValidationInfo) -> StateUrl:
 
 
 def read_journal(value: Any, info: ValidationInfo) -> StateUrl:
-    return read_state_url(value, info, ("sqlite",), SQLITE_FORM)
+    if value == "otlp":
+        return StateUrl("otlp", "otlp")
+    return read_state_url(value, info, ("sqlite", "jsonl", "redis", "rediss"), JOURNAL_FORMS)
 
 
 def read_state_url(value: Any, info: ValidationInfo, schemes: Sequence[str], allowed: str) -> StateUrl:
@@ -50,18 +54,18 @@ def read_state_url(value: Any, info: ValidationInfo, schemes: Sequence[str], all
     scheme, _, rest = text.partition(":")
     if scheme not in schemes or (scheme == "memory" and rest != "//"):
         raise BadValue(allowed)
-    if scheme == "sqlite":
-        path = sqlite_path(rest, base_of(info))
-        return StateUrl(scheme, f"sqlite://{path}", path)
+    if scheme in ("sqlite", "jsonl"):
+        path = file_path(rest, base_of(info), SQLITE_FORM if scheme == "sqlite" else JSONL_FORM)
+        return StateUrl(scheme, f"{scheme}://{path}", path)
     if scheme in ("redis", "rediss"):
         check_redis(text)
     return StateUrl(scheme, text)
 
 
-def sqlite_path(rest: str, base: Path) -> Path:
+def file_path(rest: str, base: Path, form: str) -> Path:
     """`//` must be followed by a third slash: `sqlite://var/x.db` would name a host called var (RFC 3986, 3.2)."""
     if not rest.strip("/") or (rest.startswith("//") and not rest.startswith("///")) or "\0" in rest:
-        raise BadValue(SQLITE_FORM)
+        raise BadValue(form)
     return (base / re.sub("^//+", "/", rest)).absolute()
 
 

@@ -11,12 +11,13 @@ from sidecar.config.checks import Budget, Idempotency, Loops, Prices, Quarantine
 from sidecar.config.clashes import BadValues, Clash, refuse_repeated, repeated
 from sidecar.config.describe import described
 from sidecar.config.descriptor import Descriptor, read_descriptor
+from sidecar.config.journal import Journal, Redaction, read_journal_section
 from sidecar.config.lineage import Join, LineageSettings
 from sidecar.config.pressure import Pressure
 from sidecar.config.reporting import Admin, Log, Metrics, Tracing
 from sidecar.config.route import Route, listen_clashes, place
 from sidecar.config.section import Section
-from sidecar.config.state_url import StateUrl, read_journal, read_spool, read_store
+from sidecar.config.state_url import StateUrl, read_spool, read_store
 from sidecar.config.tls import ClientTls
 from sidecar.config.values import AgentName, CertificateName, ExistingPath, absent_if_false, entries, read_names
 from sidecar.engine import exchange
@@ -54,8 +55,10 @@ class Config(Section):
     """Where counters, claims and names are kept."""
     store_tls: ClientTls | None = None
     """TLS towards a `rediss://` store. Left out: the public authorities, and no certificate of ours."""
-    journal: Annotated[StateUrl, BeforeValidator(read_journal)] | None = None
+    journal: Annotated[Journal, BeforeValidator(read_journal_section)] | None = None
     """Where everything seen and decided is recorded. None: nowhere."""
+    redaction: Redaction = Redaction()
+    """What is masked before anything leaves the process."""
     join: Join = Join()
     """Joining calls that carry no trace context."""
     lineage: LineageSettings = LineageSettings()
@@ -128,13 +131,6 @@ class Config(Section):
                 if section.listen.overlaps(address):
                     yield (name, "listen"), f"{section.listen}, the address of {other}", "an address of its own"
             taken[f"{name}.listen"] = section.listen
-
-    @property
-    def inactive(self) -> tuple[str, ...]:
-        """Sections that the operator wrote and that this version validates but does not serve."""
-        sections = ("journal", "admin")
-        said = [name for name in sections if name in self.model_fields_set and getattr(self, name)]
-        return tuple(said)
 
     def mode_of(self, route: Route) -> Mode:
         """What holds on a route: the weaker of the root's mode and the route's own."""

@@ -41,6 +41,12 @@ def read_local_listen(value: Any, info: ValidationInfo) -> Address:
     return address
 
 
+def read_admin_listen(value: Any, info: ValidationInfo) -> Address:
+    """A TCP address, or a unix socket: there the right to open a file is the credential."""
+    text = text_of(value, ADDRESS_FORM)
+    return parse_address(text, default_host=LOOPBACK, lowest_port=0, base=base_of(info))
+
+
 def read_upstream(value: Any, info: ValidationInfo) -> Address:
     return parse_address(text_of(value, ADDRESS_FORM), default_host=LOOPBACK, base=base_of(info))
 

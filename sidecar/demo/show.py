@@ -96,6 +96,8 @@ class Show:
             return
         for agent in AGENTS:
             self._whereabout(f"Metrics of {agent}", f"curl -s http://{stage.metrics(agent)}/metrics | grep ^sidecar_")
+        self._whereabout("Watch the planner", f"{sidecar_command()} top --address unix:{stage.admin('planner')}")
+        self._whereabout("", "tail, conversations, status ... take the same --address")
         self._whereabout(
             "Ask something", f'{interpreter()} -m examples.agents.ask --to {stage.sidecar("planner")} "bridges"'
         )
@@ -103,7 +105,7 @@ class Show:
         self.say("Everything runs until Ctrl-C.", "bold")
 
     def _whereabout(self, label: str, text: str) -> None:
-        self.say(f"{label + ':':<24} {text}")
+        self.say(f"{label + ':' if label else '':<24} {text}")
 
     def _branch(
         self, span: ReceivedSpan, by_parent: Mapping[str, Sequence[ReceivedSpan]], tree: Tree | None = None
@@ -121,6 +123,11 @@ class Show:
 def described(span: ReceivedSpan) -> str:
     where = "into" if span.kind == "SERVER" else "out of"
     return f"{span.edge.replace('→', ' → ')}  {span.duration_ms:.1f} ms  {where} {span.agent}'s sidecar, {span.joined}"
+
+
+def sidecar_command() -> str:
+    """Ours, as it would be typed here."""
+    return str(Path(interpreter()).with_name("sidecar"))
 
 
 def interpreter() -> str:

@@ -56,6 +56,10 @@ class Stage:
     def config(self, name: str) -> Path:
         return self.folder / f"{name}.yaml"
 
+    def admin(self, name: str) -> Path:
+        """The socket of the sidecar's admin service."""
+        return self.folder / f"{name}.admin"
+
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
@@ -75,7 +79,7 @@ def set_up(root: Path, folder: Path, sink: str) -> Stage:
 
 
 def names_of_addresses() -> Sequence[str]:
-    fixed = [name for agent in AGENTS for name in (agent, f"{agent}_sidecar", f"{agent}_metrics")]
+    fixed = [name for agent in AGENTS for name in (agent, f"{agent}_sidecar", f"{agent}_metrics", f"{agent}_admin")]
     return [*VERIFIERS, *fixed] + [f"{caller}_to_{callee}" for caller, callees in PEERS.items() for callee in callees]
 
 
@@ -97,6 +101,7 @@ def filled_template(stage: Stage, agent: str, sink: str) -> str:
         "descriptors": str(stage.root / "specs" / "a2a" / "a2a_v1.binpb"),
         "specs": str(stage.root / "examples" / "demo" / "specs"),
         "key": str(stage.folder / "lineage.key"),
+        "admin": str(stage.admin(agent)),
         "sink": sink,
     }
     return Template(template.read_text(encoding="utf-8")).substitute(stage.addresses, **places)

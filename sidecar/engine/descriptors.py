@@ -53,6 +53,7 @@ class Method:
     server_streaming: bool
     request: Codec
     response: Codec
+    request_type: Descriptor
 
 
 class Sourced(NamedTuple):
@@ -129,7 +130,9 @@ class Descriptors:
 
     def _read(self, name: str, described: Any) -> Method:
         request, response = self._codec(described.input_type), self._codec(described.output_type)
-        return Method(name, described.client_streaming, described.server_streaming, request, response)
+        return Method(
+            name, described.client_streaming, described.server_streaming, request, response, described.input_type
+        )
 
     def _codec(self, descriptor: Descriptor) -> Codec:
         return ProtobufCodec(descriptor, self._walkers, self._reader)

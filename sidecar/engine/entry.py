@@ -59,8 +59,11 @@ class Entries:
         self._secrets: Mapping[str, bytes] = dict(keys)
         self._expires_ms = int(expires_s * 1000)
 
-    def seal(self, lineage: Lineage, caller: str, callee: str, now_unix_ms: int) -> bytes:
-        """The metadata value for the callee's sidecar; without a key it is unsigned, good on this machine only."""
+    def seal(self, lineage: Lineage, caller: str, callee: str, now_unix_ms: int, stamp: int = 0) -> bytes:
+        """The metadata value for the callee's sidecar; without a key it is unsigned, good on this machine only.
+
+        `stamp` is that of the hybrid clock, 0 where none is kept.
+        """
         body = LineageBody(
             exchange_id=lineage.exchange_id,
             conversation=lineage.conversation,
@@ -72,6 +75,7 @@ class Entries:
             remainder_micro_usd=lineage.remainder_micro_usd,
             issued_unix_ms=now_unix_ms,
             expires_unix_ms=now_unix_ms + self._expires_ms,
+            stamp=stamp,
         ).SerializeToString()
         if self._signing is None:
             return LineageEntry(body=body).SerializeToString()

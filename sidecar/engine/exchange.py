@@ -201,6 +201,8 @@ class Exchange:
     """Other conversations that names belong to which were seen after its start; its lineage has those of the start."""
     hints: list[str] = field(default_factory=list)
     """What the caller is told beside its answer, in trailers: `loop; remaining=1`."""
+    observed_checks: frozenset[str] = frozenset()
+    """Checks that an operator had put into observe when it started."""
     is_awaited: IsAwaited | None = None
     """Asks whether others wait for this answer: then it goes on when its own caller leaves. None: nobody can wait."""
 
@@ -229,6 +231,10 @@ class Exchange:
     def is_enforced(self) -> bool:
         """Whether anything of ours may change this call: its route enforces."""
         return self.arrival.route.mode is Mode.ENFORCE
+
+    def mode_for(self, check: str) -> Mode:
+        """The route's mode as it is for one check."""
+        return Mode.OBSERVE if check in self.observed_checks else self.arrival.route.mode
 
     @property
     def may_be_awaited(self) -> bool:

@@ -16,6 +16,7 @@ from sidecar.engine import w3c
 from sidecar.engine.conversation import aliases_of, trust_domain
 from sidecar.engine.entry import ENTRY_KEY, HOPS_MAX, Entries, Rejected, entries_in
 from sidecar.engine.exchange import UNKNOWN_CALLER, Arrival, Side
+from sidecar.engine.hybrid_clock import HybridClock
 from sidecar.engine.join import Candidate, Candidates, JoinMode, JoinSource, Link
 from sidecar.engine.message import Names
 from sidecar.engine.state.conversations import Naming
@@ -155,8 +156,13 @@ class LineageKeeper:
         store: Conversations,
         settings: LineageSettings | None = None,
         complain: Callable[[DependencyError], None] = lambda error: log.debug("conversation kept locally: %s", error),
+        hybrid: HybridClock | None = None,
     ) -> None:
-        """`complain` hears when the store could not name a conversation; the call goes on with the name we have."""
+        """`complain` hears when the store could not name a conversation; the call goes on with the name we have.
+
+        `hybrid` stamps calls that go out, and hears the stamps of those that come in.
+        """
+        self._hybrid = hybrid or HybridClock(clock)
         self._clock = clock
         self._ids = ids
         self._sampler = sampler
@@ -220,7 +226,9 @@ class LineageKeeper:
             remainder = exchange.remainder_micro_usd
             is_same = remainder == lineage.remainder_micro_usd
             handed = lineage if is_same else replace(lineage, remainder_micro_usd=remainder)
-            metadata.append((ENTRY_KEY, self._entries.seal(handed, exchange.caller, exchange.callee, now_unix_ms)))
+            stamp = self._hybrid.now()
+            sealed = self._entries.seal(handed, exchange.caller, exchange.callee, now_unix_ms, stamp)
+            metadata.append((ENTRY_KEY, sealed))
         return metadata
 
     async def saw(self, exchange: Exchange, names: Names) -> None:
@@ -261,6 +269,7 @@ class LineageKeeper:
                 inherited.rejected = entry
             else:
                 believe(entry, inherited)
+                self._hybrid.heard(entry.stamp)
         return inherited
 
     def _caused(self, arrival: Arrival, callee: str, names: Names) -> Inheritance:

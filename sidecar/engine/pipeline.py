@@ -12,7 +12,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sidecar.engine import policy
@@ -22,6 +22,7 @@ from sidecar.engine.finding import FORWARD, Action, Decision, Finding, Forward, 
 from sidecar.engine.guarding import Guards
 from sidecar.engine.lineage import LineageKeeper, caller_of
 from sidecar.engine.message import NO_NAMES, Direction, Message, Names
+from sidecar.engine.modes import Modes
 from sidecar.engine.ports import Check, Clock, Reporter, Specs
 from sidecar.engine.state.reach import is_consistent
 from sidecar.errors import MalformedMessage, Reason, StoreUnavailable
@@ -55,9 +56,11 @@ class Engine:
         checks: Sequence[Check] = (),
         reporters: Sequence[Reporter] = (),
         guards: Guards | None = None,
+        modes: Modes | None = None,
     ) -> None:
         self._clock = clock
         self._guards = guards or Guards()
+        self._modes = modes or Modes()
         self._lineage = lineage
         self._specs = specs
         self._on_start = hooks_of(checks, "on_start")
@@ -83,6 +86,9 @@ class Engine:
     async def arrive(self, arrival: Arrival) -> Exchange:
         """The first half: lineage and spec are settled. Whoever got the exchange must `end` it."""
         entered_ns = self._clock.monotonic_ns()
+        route = self._modes.route(arrival.route)
+        if route is not arrival.route:
+            arrival = replace(arrival, route=route)
         lineage = await self._lineage.settle(arrival, arrival.route.callee, names_of(arrival.first))
         caller = caller_of(arrival, lineage)
         exchange = Exchange(
@@ -94,6 +100,7 @@ class Engine:
             spec=self._specs.match(caller, arrival.route.callee, arrival.method),
             is_guarded_here=self._guards.are_here(arrival.route),
             remainder_micro_usd=lineage.remainder_micro_usd,
+            observed_checks=self._modes.observed_checks,
         )
         self._tell("exchange_started", exchange)
         exchange.held_ns += self._clock.monotonic_ns() - entered_ns

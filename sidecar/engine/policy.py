@@ -21,4 +21,4 @@ def decide(exchange: Exchange, findings: Sequence[Finding]) -> Decision:
 
 def is_enforced(exchange: Exchange, finding: Finding) -> bool:
     """The weakest level wins: the route must enforce, and so must spec and check unless they left it out."""
-    return weakest(exchange.route.mode, finding.mode) is Mode.ENFORCE
+    return weakest(exchange.mode_for(finding.check), finding.mode) is Mode.ENFORCE

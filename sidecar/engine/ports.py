@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from sidecar.engine.exchange import Side
+    from sidecar.engine.costs import Cost
+    from sidecar.engine.exchange import Exchange, Side
     from sidecar.engine.finding import Finding
     from sidecar.engine.specs import Spec
     from sidecar.engine.specs.spec import PanelTerms
@@ -117,6 +118,65 @@ class PressureReporter(Protocol):
 
     def breaker_changed(self, callee: str, is_open: bool) -> None:
         """A callee is left alone from now on, or called again."""
+
+
+class Witness(Protocol):
+    """Watches what checks find out beside their findings, exchange by exchange, and can never fail a call.
+
+    Every hook is called on the event loop.
+    """
+
+    def judged(self, exchange: Exchange, verdict: PanelVerdict, *, is_late: bool) -> None:
+        """Verifiers have said what they think of an answer; `is_late` where that had moved on by then."""
+
+    def charged(self, exchange: Exchange, cost: Cost) -> None:
+        """It is known what an exchange cost. Of two sidecars on one exchange, one is told."""
+
+
+class Witnesses(Witness):
+    """Several, each of which hears of everything."""
+
+    def __init__(self, *witnesses: Witness) -> None:
+        self._witnesses = witnesses
+
+    def judged(self, exchange: Exchange, verdict: PanelVerdict, *, is_late: bool) -> None:
+        for each in self._witnesses:
+            each.judged(exchange, verdict, is_late=is_late)
+
+    def charged(self, exchange: Exchange, cost: Cost) -> None:
+        for each in self._witnesses:
+            each.charged(exchange, cost)
+
+
+class PanelReporters(PanelReporter):
+    """Several, each of which hears of everything."""
+
+    def __init__(self, *reporters: PanelReporter) -> None:
+        self._reporters = reporters
+
+    def opinion_given(self, opinion: Opinion) -> None:
+        for each in self._reporters:
+            each.opinion_given(opinion)
+
+    def dissented(self, opinion: Opinion) -> None:
+        for each in self._reporters:
+            each.dissented(opinion)
+
+    def breaker_changed(self, verifier: str, is_open: bool) -> None:
+        for each in self._reporters:
+            each.breaker_changed(verifier, is_open)
+
+    def engines_compared(self, spec: str, is_disagreement: bool) -> None:
+        for each in self._reporters:
+            each.engines_compared(spec, is_disagreement)
+
+
+class NoWitness(Witness):
+    """Watches nothing."""
+
+    def judged(self, exchange: Exchange, verdict: PanelVerdict, *, is_late: bool) -> None: ...
+
+    def charged(self, exchange: Exchange, cost: Cost) -> None: ...
 
 
 class Check(Protocol):

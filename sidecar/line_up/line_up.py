@@ -6,7 +6,7 @@ To add a check: one builder, and its place in `LineUp._in_order` with the reason
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -26,9 +26,10 @@ from sidecar.engine.descriptors import Descriptors
 from sidecar.engine.exchange import Exchange
 from sidecar.engine.finding import Finding
 from sidecar.engine.guarding import Guards
-from sidecar.engine.ports import Check, Clock
+from sidecar.engine.ports import Check, Clock, PanelReporter, PanelReporters, Witness
+from sidecar.engine.redaction import Redactor
 from sidecar.engine.specs import Spec
-from sidecar.engine.state import Reach, Store
+from sidecar.engine.state import Board, Reach, Store
 from sidecar.line_up.money import Money, read_prices
 from sidecar.panel import VerifierPanel, VerifierTls
 from sidecar.stores.memory import open_memory
@@ -68,8 +69,14 @@ class LineUp:
         guards: Guards,
         metrics: MetricsReporter,
         tell_late: Callable[[Exchange, Finding], None],
+        witness: Witness | None = None,
+        redactor: Redactor | None = None,
+        panel_reporters: Sequence[PanelReporter] = (),
     ) -> None:
         """`descriptors` by route. `tell_late` hears of what is found when no message is there to be decided on.
+
+        `witness` hears of verdicts and charges, `panel_reporters` of each verifier beside our own; `redactor` masks
+        what verifiers are shown where a spec asks for it.
 
         Raises ConfigError for prices, a store or a spool that cannot be used.
         """
@@ -79,6 +86,8 @@ class LineUp:
         self._guards = guards
         self._metrics = metrics
         self._tell_late = tell_late
+        self._witness = witness
+        self._redactor = redactor
         self._registry, self._series_limit = metrics.registry, series_limit(config)
         self._breakers = BreakerGauge(self._registry)
         budgets = {budget.name: budget.scope for budget in config.budgets}
@@ -90,14 +99,18 @@ class LineUp:
             self._breakers,
             spent=money_metrics.cost_settled,
         )
-        self._panel = VerifierPanel(verifier_settings(config), clock=clock, reporter=self._panel_metrics)
-        self.quarantine = QuarantineCheck(clock, cooldown_s=config.quarantine.cooldown_s, fail_open=metrics.fail_open)
-        metrics.watch_quarantine("edge", lambda: self.quarantine.count)
+        reporter = PanelReporters(self._panel_metrics, *panel_reporters)
+        self.panel = VerifierPanel(verifier_settings(config), clock=clock, reporter=reporter)
         prices = read_prices(config, money_metrics)  # before anything is opened: a mistake in it leaves nothing open
         store_metrics = StoreMetrics(self._registry, self._series_limit, shared_stores(config))
         self.store = open_store(config, clock, store_metrics)
+        self.board = Board(self.store.controls, clock, self.store.kind)
+        self.quarantine = QuarantineCheck(
+            self.board, clock, cooldown_s=config.quarantine.cooldown_s, fail_open=metrics.fail_open
+        )
+        metrics.watch_quarantine(self.board.quarantined)
         store_away = self._store_away(BudgetCheck.name)
-        self.money = Money(config, clock, self.store, prices, money_metrics, store_away=store_away)
+        self.money = Money(config, clock, self.store, prices, money_metrics, store_away=store_away, witness=witness)
         self._task_metrics = TaskMetrics(self._registry, self._series_limit)
         self.checks = self._in_order()
 
@@ -105,7 +118,7 @@ class LineUp:
         """The first enforced finding decides what a caller is told, and the checks below it are not asked."""
         return [
             IdentityCheck(),  # only looks at who calls, which no other check waits for
-            self.quarantine,  # an edge that is held back needs no other check to say so
+            self.quarantine,  # what is held back needs no other check to say so
             SpecCheck(),  # what breaks the contract is malformed: no check below should judge, claim or charge for it
             StreamCheck(answers_once=self._answers_once),  # the order of messages is part of the contract
             self._idempotency(),  # what is answered from the record must not be counted, charged or judged again
@@ -121,22 +134,24 @@ class LineUp:
     async def start(self, specs: Iterable[Spec]) -> None:
         """Before the first call. `specs` are those in force by then. Never fails for a store that is away."""
         await self.store.start()
+        await self.board.start()
         await self.money.start(specs)
 
     def watch(self, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
         """What goes on beside the calls, until `stop` is set or it is cancelled."""
-        return [self._task_sweep().run(), *self.money.watch(stop)]
+        return [self._task_sweep().run(), self.board.watch(), *self.money.watch(stop)]
 
     def renew_verifier(self, name: str, tls: VerifierTls) -> None:
         """Certificates that have changed, for the connection to one verifier."""
-        self._panel.renew(name, tls)
+        self.panel.renew(name, tls)
 
     async def drain(self, limit_s: float) -> None:
         """Let verifiers that are asked beside the calls finish."""
-        await self._panel.drain(limit_s)
+        await self.panel.drain(limit_s)
 
     async def close(self) -> None:
         """After the last call. The spool's file goes last: what the store no longer charges is kept there."""
+        await self.board.flush()
         await self.money.spool.close()
         await self.store.close()
         await self.money.close()
@@ -194,12 +209,14 @@ class LineUp:
 
     def _verification(self) -> Check:
         return VerificationCheck(
-            self._panel,
+            self.panel,
             answers_once=self._answers_once,
             tell=self._tell_late,
             fail_open=self._metrics.fail_open,
             engines_compared=self._panel_metrics.engines_compared,
             quarantine=self.quarantine,
+            witness=self._witness,
+            redactor=self._redactor,
         )
 
     def _reach(self, check: str, pick: Callable[[Store], Domain]) -> Reach[Domain]:

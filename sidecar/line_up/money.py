@@ -14,7 +14,7 @@ from typing import Any
 from sidecar.checks.budget import BudgetCheck, MeetingCheck, Standing, Terms, Till
 from sidecar.config import Config
 from sidecar.engine.costs import MoneyReporter
-from sidecar.engine.ports import Clock
+from sidecar.engine.ports import Clock, Witness
 from sidecar.engine.specs import Spec
 from sidecar.engine.state import Store
 from sidecar.engine.state.spool import Entry, Spool
@@ -37,8 +37,10 @@ class Money:
         reporter: MoneyReporter,
         *,
         store_away: Callable[[], None],
+        witness: Witness | None = None,
     ) -> None:
         """`store_away` counts reservations that were made locally. Raises ConfigError for a spool that is of no use."""
+        self._witness = witness
         self._store = store
         self._prices = prices
         self._has_price_file = config.prices.file is not None
@@ -53,7 +55,7 @@ class Money:
     def check(self) -> BudgetCheck:
         till = Till(self._store.ledger, self.spool, told=self._store_away)
         terms = Terms(self._budgets, is_shared=self._store.kind == "redis", meters_all=self._counts_all_usage)
-        return BudgetCheck(till, self._prices, self._reporter, terms)
+        return BudgetCheck(till, self._prices, self._reporter, terms, self._witness)
 
     def meetings(self) -> MeetingCheck:
         return MeetingCheck(self._store.ledger, self._budgets)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,15 @@ class VerifierPanel(Panel):
         self._seats = {settings.name: Seat(settings, clock, reporter) for settings in verifiers}
         self._reporter = reporter
         self._backlog = Backlog(backlog)
+
+    def change_modes(self, modes: Mapping[str, Mode]) -> None:
+        """What an operator put in the place of configured modes, by verifier: all of it."""
+        for name, seat in self._seats.items():
+            seat.change_mode(modes.get(name))
+
+    def is_skipped(self, verifier: str) -> bool:
+        """Whether it keeps failing, so that nobody asks it for a while."""
+        return verifier in self._seats and self._seats[verifier].is_skipped
 
     def may_refuse(self, terms: PanelTerms) -> bool:
         """A verifier that nobody configured refuses nothing: it cannot even be asked."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 import grpc
 from grpc import aio
 
+from sidecar.engine.exchange import Mode
 from sidecar.engine.ports import Clock, PanelReporter
 from sidecar.engine.verdict import Failure, Opinion, Value
 from sidecar.panel.breaker import Breaker
@@ -41,6 +42,7 @@ class Seat:
 
     def __init__(self, settings: VerifierSettings, clock: Clock, reporter: PanelReporter) -> None:
         self.settings = settings
+        self._configured_mode = settings.mode
         self._clock = clock
         self._reporter = reporter
         self._breaker = Breaker(
@@ -53,6 +55,17 @@ class Seat:
         self._channel: aio.Channel | None = None
         self._descriptions: Descriptions | None = None
         self._retiring: set[asyncio.Task[None]] = set()
+
+    def change_mode(self, mode: Mode | None) -> None:
+        """What an operator put in the place of the configured mode, from the next question on; None takes it back."""
+        effective = mode or self._configured_mode
+        self.settings = replace(self.settings, mode=effective)
+        self._blank = replace(self._blank, mode=effective)
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether it keeps failing, so that nobody asks it for a while."""
+        return self._breaker.is_open
 
     async def ask(self, question: Question, limit_s: float | None) -> Opinion:
         """The verifier's opinion within `limit_s` and its own time-out, whichever is shorter. Raises nothing."""

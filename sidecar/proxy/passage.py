@@ -462,7 +462,7 @@ IDENTITY_PROPERTIES = ("spiffe_id", "x509_uri", "x509_dns", "x509_subject_altern
 """Properties of a verified client certificate that may name the caller, the one hardest to confuse first."""
 
 
-def identity_of(properties: dict[str, Any]) -> str | None:
+def identity_of(properties: Mapping[str, Any]) -> str | None:
     """The name in a verified client certificate: SPIFFE id, else the first alternative name, else the common name."""
     for name in IDENTITY_PROPERTIES:
         if values := list(properties.get(name, ())):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidecar.engine.specs import Idempotency, PanelTerms, Spec, Terms
-from sidecar.engine.specs.promises import CostTerms, ReadTerms
+from sidecar.engine.specs.promises import ContentTerms, CostTerms, ReadTerms
 
 INDENT = " " * 12
 
@@ -40,6 +40,8 @@ def kept(spec: Spec) -> Iterator[tuple[str, str]]:
         yield "idempotency", idempotency(spec.idempotency)
     if spec.reads is not None:
         yield "reads", reads(spec.reads)
+    if spec.content is not None:
+        yield "content", content(spec.content)
     yield "consistency", spec.consistency or ""
 
 
@@ -66,6 +68,14 @@ def cost(terms: CostTerms) -> str:
     if terms.estimate_micro_usd is not None:
         words.append(f"estimate ${terms.estimate_micro_usd / 1e6:.6g}")
     return ", ".join(words)
+
+
+def content(terms: ContentTerms) -> str:
+    """`documents in the journal, 2 places masked, masked for verifiers`."""
+    words = ["documents in the journal"] if terms.journal else []
+    if count := len(terms.redact):
+        words.append(f"{count} place{'s' if count > 1 else ''} masked")
+    return ", ".join([*words, *(["masked for verifiers"] if terms.verifiers == "redacted" else [])])
 
 
 def deadline(spec: Spec) -> str:

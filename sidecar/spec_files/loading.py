@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -12,17 +13,32 @@ from sidecar.errors import ConfigError, Mistake
 from sidecar.spec_files import files
 from sidecar.spec_files.files import SUFFIXES, Seen, files_in, hashed, shown_path
 from sidecar.spec_files.format import format_mistakes
-from sidecar.spec_files.reading import read_source
+from sidecar.spec_files.reading import read_source, read_text_of
 from sidecar.yaml_source import Source
+
+PUT = ".put.yaml"
+"""The file that a spec that was put would be. None is: names that begin with a dot are passed over."""
 
 
 class Loading:
     """One attempt to read everything: a table, or mistakes."""
 
-    def __init__(self, paths: Sequence[Path], verifiers: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        verifiers: Collection[str] | None = None,
+        puts: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`puts` are texts of specs by their names, which come before those of files."""
+        self._puts = puts
+        self.bad_puts: set[str] = set()
+        """Names of those in `puts` that the mistakes are about."""
         self.mistakes: list[Mistake] = []
         self.seen: Seen = {}
         self.table = SpecTable()
+        self.problems: tuple[Mistake, ...] = ()
+        """Those of what was left out so that the rest could load. For the source to say."""
+        self.from_files: tuple[Spec, ...] = ()
         self._verifiers = verifiers
         self._roots = [(path if path.is_dir() else path.parent).resolve() for path in paths]
         self._sources: dict[Path, Source | None] = {}
@@ -45,11 +61,37 @@ class Loading:
         for source in others.values():
             self._keep_id(source)
         declared = [(spec, specs[file]) for file in specs for spec in self._compiled(file, specs[file])]
+        self.from_files = tuple(spec for spec, _ in declared)
+        declared = [(spec, source) for spec, source in declared if spec.name not in self._puts] + list(self._put())
         self._refuse_strangers(others)
         self._refuse_twins(declared)
         self._refuse_ties(declared)
         self._refuse_unknown_verifiers(declared)
         self.table = SpecTable(spec for spec, _ in declared)
+
+    def _put(self) -> Iterator[tuple[Spec, Source]]:
+        """Specs that were put. Their references lead where those of a file at the top of the first folder would."""
+        for name, text in self._puts.items():
+            known = len(self.mistakes)
+            source = self._read_put(name, text)
+            found = (
+                list(self._compiled(self._roots[0] / PUT if self._roots else Path("/") / PUT, source)) if source else []
+            )
+            if source and found and found[0].name != name:
+                self._wrong(source.where(("spec",)), shown(found[0].name), f"{name}, the name that it was put under")
+            if len(self.mistakes) > known:
+                self.bad_puts.add(name)
+            else:
+                yield from ((spec, source) for spec in found if source)
+
+    def _read_put(self, name: str, text: str) -> Source | None:
+        try:
+            source = read_text_of(text, put_source(name))
+        except ConfigError as error:
+            self.mistakes += error.mistakes
+            return None
+        self.mistakes += source.mistakes.values()
+        return None if source.mistakes else source
 
     def _source(self, path: Path) -> Source | None:
         """A file's data, read once. What is wrong with it is written down, and there is no data then."""
@@ -134,6 +176,9 @@ class Loading:
     def _refuse_ties(self, declared: Sequence[tuple[Spec, Source]]) -> None:
         """Else the order of files would decide which spec is in force."""
         for one, two in ties(spec for spec, _ in declared):
+            if one.name in self._puts:
+                one, two = two, one  # what was put last has to give way
+            self.bad_puts |= {two.name} & self._puts.keys()
             source = next(source for spec, source in declared if spec is two)
             found = f"a match as specific as that of {one.name} in {one.source}, and an edge can fit both"
             self._wrong(source.where(("match",)), found, "matches of which one is more specific, or that never meet")
@@ -146,10 +191,16 @@ class Loading:
         for spec, source in declared:
             for index, name in enumerate(spec.panel.require if spec.panel else ()):
                 if name not in self._verifiers:
+                    self.bad_puts |= {spec.name} & self._puts.keys()
                     self._wrong(source.where(("verifiers", "require", index)), shown(name), allowed)
 
     def _wrong(self, where: str, found: str, allowed: str) -> None:
         self.mistakes.append(Mistake(where, found, allowed))
+
+
+def put_source(name: str) -> str:
+    """What stands in the place of a file's name where a spec was put."""
+    return f"put:{name}"
 
 
 def is_spec(data: Any) -> bool:

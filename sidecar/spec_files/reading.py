@@ -20,6 +20,11 @@ def read_source(path: Path) -> Source:
     return read(text, name=name, environ=None)  # `$` is a character here: patterns and paths are full of it
 
 
+def read_text_of(text: str, name: str) -> Source:
+    """A text that came without a file. JSON is what begins like an object."""
+    return read_json(text, name) if text.lstrip().startswith("{") else read(text, name=name, environ=None)
+
+
 def read_json(text: str, name: str) -> Source:
     """JSON, each key once, to the same depth and number of values as YAML. Lines are known for syntax errors only."""
     try:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from sidecar.engine.exchange import Mode
 from sidecar.engine.specs import Spec, SpecTable
-from sidecar.errors import ConfigError
+from sidecar.errors import ConfigError, Mistake
 from sidecar.spec_files.changes import changes, watched
 from sidecar.spec_files.describing import described
 from sidecar.spec_files.files import fingerprint
 from sidecar.spec_files.loading import Loading
+from sidecar.yaml_source import read_text
 
 Outcome = Literal["loaded", "refused"]
 
@@ -41,10 +44,18 @@ class SpecSource:
         self._paths = tuple(Path(os.path.abspath(path)) for path in paths)  # noqa: PTH100  # Path.resolve would follow links.
         self._on_reload = on_reload
         self._verifiers = verifiers
+        self._puts: Mapping[str, str] = {}
+        self._modes: Mapping[str, Mode] = {}
+        self._turn = asyncio.Lock()
         loading = self._load()
         if loading.mistakes:
             raise ConfigError(loading.mistakes)
         self.table = loading.table
+        self.from_files = loading.from_files
+        """Specs that files hold, also those in whose place another one was put."""
+        self.problems: tuple[Mistake, ...] = ()
+        """What keeps the newest word of files and operators from being in force."""
+        self._said = loading.table
         self._seen = loading.seen
 
     def match(self, caller: str, callee: str, method: str) -> Spec | None:
@@ -53,6 +64,32 @@ class SpecSource:
     def describe(self) -> list[str]:
         """A line for each spec, and below it what it promises, for `check` and `run` to print."""
         return [line for spec in self.table.specs for line in described(spec)]
+
+    async def follow(self, puts: Mapping[str, str], modes: Mapping[str, Mode]) -> None:
+        """Put specs in force beside those of the files, and modes in the place of their own: all of both, by name.
+
+        One that cannot be used is left out, and told in `problems`.
+        """
+        async with self._turn:
+            is_same, self._puts, self._modes = puts == self._puts, dict(puts), dict(modes)
+            if is_same:
+                self._compose()
+            else:
+                self._take(await asyncio.to_thread(self._load))
+
+    async def mistakes_in(self, name: str, text: str) -> tuple[Mistake, ...]:
+        """Every mistake that there would be if this text were put under its name."""
+        async with self._turn:
+            puts = {**self._puts, name: text}
+            loading = await asyncio.to_thread(Loading, self._paths, self._verifiers, puts)
+        return tuple(loading.mistakes) if name in loading.bad_puts else ()
+
+    def text_of(self, spec: Spec) -> str:
+        """What a spec's file says now; empty where there is none that can be read."""
+        try:
+            return read_text(Path(spec.source))
+        except ConfigError:
+            return ""
 
     def reload(self) -> bool:
         """Put what the files say now in force if all of it loads. Returns whether it did."""
@@ -70,20 +107,41 @@ class SpecSource:
                         break
 
     def _load(self) -> Loading:
-        return Loading(self._paths, self._verifiers)
+        """Once more without those that were put and cannot be used: one must not keep the others out of force."""
+        puts, problems = dict(self._puts), list[Mistake]()
+        while True:
+            loading = Loading(self._paths, self._verifiers, puts)
+            bad = loading.bad_puts & puts.keys()
+            if not bad:
+                loading.problems = (*problems, *loading.mistakes)
+                return loading
+            problems += loading.mistakes
+            for name in bad:
+                del puts[name]
 
     async def _refresh(self) -> None:
-        if await asyncio.to_thread(fingerprint, self._paths, self._seen) != self._seen:
-            self._take(await asyncio.to_thread(self._load))
+        async with self._turn:
+            if await asyncio.to_thread(fingerprint, self._paths, self._seen) != self._seen:
+                self._take(await asyncio.to_thread(self._load))
 
     def _take(self, loading: Loading) -> bool:
         self._seen = loading.seen
+        self.problems = loading.problems
         if loading.mistakes:
             self._tell("refused", str(ConfigError(loading.mistakes)))
             return False
-        self.table = loading.table
+        self._said, self.from_files = loading.table, loading.from_files
+        self._compose()
+        if loading.problems:
+            self._tell("refused", str(ConfigError(loading.problems)))
         self._tell("loaded", f"{len(self.table.specs)} in force")
         return True
+
+    def _compose(self) -> None:
+        """The specs as they are said, in the modes that an operator chose."""
+        modes = self._modes
+        specs = (replace(spec, mode=modes[spec.name]) if spec.name in modes else spec for spec in self._said.specs)
+        self.table = SpecTable(specs) if modes else self._said
 
     def _tell(self, outcome: Outcome, detail: str) -> None:
         if self._on_reload is not None:

@@ -17,6 +17,8 @@ from typing import Literal, TextIO
 
 import orjson
 
+from sidecar.engine.redaction import Redactor
+
 LINES_LIMIT = 10_000
 """Lines that may wait for the writer; what comes on top is dropped, counted and said."""
 
@@ -113,10 +115,14 @@ def setup_logging(
     stream: TextIO | None = None,
     *,
     lines_limit: int = LINES_LIMIT,
+    redactor: Redactor | None = None,
 ) -> Logging:
-    """Send every logger's lines of `level` and above to `stream` (stderr if None). Call `stop` at the very end."""
+    """Send every logger's lines of `level` and above to `stream` (stderr if None). Call `stop` at the very end.
+
+    `redactor` masks what the texts of a line hold; None masks nothing.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonLine() if format == "json" else TextLine())
+    handler.setFormatter(JsonLine(redactor) if format == "json" else TextLine(redactor))
     handler.addFilter(SdkThrottle())
     waiting: Lines = queue.Queue(lines_limit)
     intake = LogQueue(waiting)
@@ -146,31 +152,49 @@ class SdkThrottle(logging.Filter):
         return True
 
 
-class JsonLine(logging.Formatter):
+class MaskedLine(logging.Formatter):
+    """Masks the texts of a line, on the writing thread."""
+
+    def __init__(self, redactor: Redactor | None = None) -> None:
+        super().__init__()
+        self._redactor = redactor
+
+    def text(self, text: str) -> str:
+        return text if self._redactor is None else self._redactor.text(text)
+
+    def fields(self, record: logging.LogRecord) -> Mapping[str, object]:
+        fields = fields_of(record)
+        if self._redactor is None:
+            return fields
+        return {key: self._redactor.document(value) for key, value in fields.items()}
+
+
+class JsonLine(MaskedLine):
     """`{"ts", "level", "logger", "event", ...fields, "exception"}`; ts is RFC 3339 in UTC, to the millisecond."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
-            **fields_of(record),
+            **self.fields(record),
             "ts": timestamp(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.getMessage(),
+            "event": self.text(record.getMessage()),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = self.text(self.formatException(record.exc_info))
         ordered = {key: line[key] for key in ("ts", "level", "logger", "event")} | line
         return as_json(ordered)
 
 
-class TextLine(logging.Formatter):
+class TextLine(MaskedLine):
     """`12:00:00.123 WARNING sidecar.proxy  call refused  reason=LOOP_DETECTED callee=writer`, local time."""
 
     def format(self, record: logging.LogRecord) -> str:
         clock = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
-        fields = " ".join(f"{key}={printable(value)}" for key, value in fields_of(record).items())
-        line = f"{clock} {record.levelname:<7} {record.name}  {printable(record.getMessage())}  {fields}".rstrip()
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        fields = " ".join(f"{key}={printable(value)}" for key, value in self.fields(record).items())
+        event = printable(self.text(record.getMessage()))
+        line = f"{clock} {record.levelname:<7} {record.name}  {event}  {fields}".rstrip()
+        return f"{line}\n{self.text(self.formatException(record.exc_info))}" if record.exc_info else line
 
 
 def fields_of(record: logging.LogRecord) -> Mapping[str, object]:

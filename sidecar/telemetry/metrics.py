@@ -167,9 +167,13 @@ class MetricsReporter:
         """Called here for findings of severity `internal` that did not stop the call."""
         self.fail_opens.series(check, reason).add()
 
-    def watch_quarantine(self, kind: str, count: Callable[[], int]) -> None:
-        """`count` is asked at every scrape, on the server's thread."""
-        self.registry.register(ScrapedGauge(names.QUARANTINED, lambda: {(kind,): float(count())}))
+    def watch_quarantine(self, count: Callable[[], Mapping[str, int]]) -> None:
+        """`count` is asked at every scrape, on the server's thread: how many are held back, by kind."""
+
+        def read() -> Mapping[tuple[str, ...], float]:
+            return {(kind,): float(number) for kind, number in count().items()}
+
+        self.registry.register(ScrapedGauge(names.QUARANTINED, read))
 
     # --- inside --------------------------------------------------------------------------------------------------
 

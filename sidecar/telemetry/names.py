@@ -179,7 +179,8 @@ LABELS = {
     "target": "agent:NAME or verifier:NAME, what is left alone while it is open",
     "origin": "below (same key), above (new key, same arguments), grpc (a client that says so) or unknown",
     "near_deadline": "true or false",
-    "what": "what changed: listen_tls, upstream_tls, verifier_tls, lineage_keys or metrics",
+    "what": "what changed: listen_tls, upstream_tls, verifier_tls, lineage_keys, metrics or admin",
+    "sink": "where the journal's records go: sqlite, jsonl, otlp, redis; intake where none was offered it",
 }
 
 # --- Metrics -----------------------------------------------------------------------------------------------------
@@ -474,7 +475,10 @@ RETRIES = _counter(
     "retries_total", "caller callee", "Calls sent again.", "sum by (caller, callee) (rate(sidecar_retries_total[5m]))"
 )
 JOURNAL_EVENTS = _counter(
-    "journal_events_total", "outcome", "Journal entries written or dropped.", "rate(sidecar_journal_events_total[5m])"
+    "journal_events_total",
+    "sink outcome",
+    "Journal records written, dropped because there was no room, or failed: given up by or for a sink.",
+    'sum by (sink, outcome) (rate(sidecar_journal_events_total{outcome!="written"}[5m])) > 0',
 )
 STORE_ERRORS = _counter(
     "store_errors_total", "store operation", "Store verbs that failed.", "rate(sidecar_store_errors_total[5m])"
@@ -502,7 +506,7 @@ BREAKER_OPEN = _gauge(
 QUARANTINED = _gauge(
     "quarantined",
     "kind",
-    "Edges held back.",
+    "What is held back: agents, edges, conversations and tasks.",
     "sum(sidecar_quarantined)",
-    "1",
+    "4",
 )

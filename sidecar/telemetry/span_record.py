@@ -8,11 +8,13 @@ from call to call; the `own` ones belong to this call.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from sidecar.engine.exchange import Origin, Side
 from sidecar.engine.finding import Reject
+from sidecar.engine.message import Names
+from sidecar.engine.redaction import Redactor
 from sidecar.telemetry import names
 from sidecar.telemetry.environ import Environ
 from sidecar.telemetry.methods import bare
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from sidecar.engine.exchange import Outcome, Route
     from sidecar.engine.finding import Finding
     from sidecar.engine.lineage import Lineage
-    from sidecar.engine.message import Names
 
 FINDINGS_LIMIT = 16
 """Findings told in one span; the rest is only counted (`dropped_events_count`)."""
@@ -128,6 +129,27 @@ def record_of(outcome: Outcome, method: str, server: Server | None) -> SpanRecor
         exchange.responses.messages,
         exchange.responses.size_bytes,
         exchange.held_ns,
+    )
+
+
+def masked(record: SpanRecord, redactor: Redactor) -> SpanRecord:
+    """On the exporting thread: what agents wrote is masked; names and ids of our own are no secret."""
+    text, names = redactor.text, record.names
+    findings = tuple(
+        replace(each, message=text(each.message), pointer=text(each.pointer), rule=text(each.rule))
+        for each in record.findings
+    )
+    return record._replace(
+        names=Names(
+            text(names.context_id),
+            text(names.task_id),
+            text(names.message_id),
+            text(names.task_state),
+            tuple(map(text, names.reference_task_ids)),
+        ),
+        original_method=text(record.original_method),
+        status_message=text(record.status_message),
+        findings=findings,
     )
 
 

@@ -13,10 +13,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from sidecar.engine.exchange import Origin
+from sidecar.engine.redaction import Redactor
 from sidecar.telemetry.methods import KnownMethods
 from sidecar.telemetry.otlp import RequestEncoder, TakesRequests, count_spans
 from sidecar.telemetry.readable import readable_span
-from sidecar.telemetry.span_record import Limits, Server, SpanRecord, record_of
+from sidecar.telemetry.span_record import Limits, Server, SpanRecord, masked, record_of
 
 if TYPE_CHECKING:
     from sidecar.engine.exchange import Outcome
@@ -48,6 +49,7 @@ class SpanReporter:
         methods: KnownMethods | None = None,
         servers: Mapping[str, Server] | None = None,
         limits: Limits | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         self._methods = methods or KnownMethods()
         self._servers = servers or {}
@@ -57,7 +59,9 @@ class SpanReporter:
         self._batch = tracing.batch
         self._worker: SpanWorker | None = None
         if exporter is not None:
-            self._worker = SpanWorker(exporter, self._queue, resource, tracing, count, limits or Limits())
+            self._worker = SpanWorker(
+                exporter, self._queue, resource, tracing, count, limits or Limits(), redactor or Redactor()
+            )
 
     def start(self) -> None:
         if self._worker is not None:
@@ -103,7 +107,9 @@ class SpanWorker:
         tracing: Tracing,
         count: CountSpans,
         limits: Limits,
+        redactor: Redactor,
     ) -> None:
+        self._redactor = redactor
         self._exporter = exporter
         self._queue = queue
         self._resource = resource
@@ -181,8 +187,9 @@ class SpanWorker:
             self._count("failed", lost)
             self._complain(lost)
 
-    def _send(self, batch: Sequence[SpanRecord]) -> int:
+    def _send(self, taken: Sequence[SpanRecord]) -> int:
         """How many the receiver took."""
+        batch = [masked(record, self._redactor) for record in taken]
         if isinstance(self._exporter, TakesRequests):
             request = self._encoder.encode(batch)
             result, count = self._exporter.export_request(request), count_spans(request)

@@ -16,7 +16,7 @@ class LineageEntry(_message.Message):
     def __init__(self, key_id: _Optional[str] = ..., body: _Optional[bytes] = ..., mac: _Optional[bytes] = ...) -> None: ...
 
 class LineageBody(_message.Message):
-    __slots__ = ("exchange_id", "conversation", "trace_id", "caller", "callee", "hops", "path", "remainder_micro_usd", "issued_unix_ms", "expires_unix_ms")
+    __slots__ = ("exchange_id", "conversation", "trace_id", "caller", "callee", "hops", "path", "remainder_micro_usd", "issued_unix_ms", "expires_unix_ms", "stamp")
     EXCHANGE_ID_FIELD_NUMBER: _ClassVar[int]
     CONVERSATION_FIELD_NUMBER: _ClassVar[int]
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -27,6 +27,7 @@ class LineageBody(_message.Message):
     REMAINDER_MICRO_USD_FIELD_NUMBER: _ClassVar[int]
     ISSUED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    STAMP_FIELD_NUMBER: _ClassVar[int]
     exchange_id: str
     conversation: str
     trace_id: str
@@ -37,4 +38,5 @@ class LineageBody(_message.Message):
     remainder_micro_usd: int
     issued_unix_ms: int
     expires_unix_ms: int
-    def __init__(self, exchange_id: _Optional[str] = ..., conversation: _Optional[str] = ..., trace_id: _Optional[str] = ..., caller: _Optional[str] = ..., callee: _Optional[str] = ..., hops: _Optional[int] = ..., path: _Optional[_Iterable[str]] = ..., remainder_micro_usd: _Optional[int] = ..., issued_unix_ms: _Optional[int] = ..., expires_unix_ms: _Optional[int] = ...) -> None: ...
+    stamp: int
+    def __init__(self, exchange_id: _Optional[str] = ..., conversation: _Optional[str] = ..., trace_id: _Optional[str] = ..., caller: _Optional[str] = ..., callee: _Optional[str] = ..., hops: _Optional[int] = ..., path: _Optional[_Iterable[str]] = ..., remainder_micro_usd: _Optional[int] = ..., issued_unix_ms: _Optional[int] = ..., expires_unix_ms: _Optional[int] = ..., stamp: _Optional[int] = ...) -> None: ...

@@ -49,6 +49,9 @@ class Told:
     def cost_settled(self, agent: str, cost: Cost) -> None:
         self.costs.append((agent, cost.micro_usd, cost.source.value))
 
+    def edge_charged(self, caller: str, callee: str, micro_usd: int) -> None:
+        """Metrics alone go by it."""
+
     def money_wasted(self, reason: Waste, micro_usd: int) -> None:
         self.wasted.append((reason.value, micro_usd))
 

@@ -313,3 +313,33 @@ async def test_money_outlives_the_process(place: Place):
     assert await reopened.ledger.settle("held", 1)
     assert (await reopened.ledger.balances([hold(ONE)]))[0].limit_micro_usd == 7
     await reopened.close()
+
+
+async def test_a_reset_forgets_what_was_spent_and_keeps_what_is_held(store: Store):
+    """What is held is settled as ever; other purses keep theirs; and again there is nothing to forget."""
+    await store.ledger.reserve("x", USD, [hold(), hold(ONE)])
+    await store.ledger.settle("x", USD)
+    await store.ledger.reserve("y", USD // 2, [hold(), hold(ONE)])
+    assert await store.ledger.reset(hold()) == (Balance(ALL, 0, 0, USD // 2, 2 * USD), USD)
+    assert await money(store) == (0, USD // 2)
+    assert await money(store, ONE) == (USD, USD // 2)
+    assert (await store.ledger.reset(hold()))[1] == 0
+    await store.ledger.settle("y", USD)
+    assert await money(store) == (USD, 0)
+    assert [each.used_micro_usd for each in await store.ledger.fullest("all", 2 * USD)] == [USD]
+
+
+async def test_a_purse_that_nobody_used_has_nothing_to_forget(store: Store):
+    """And comes into being by no reset."""
+    balance, forgotten = await store.ledger.reset(hold(Purse("all", "nobody")))
+    assert (balance.spent_micro_usd, balance.limit_micro_usd, forgotten) == (0, 2 * USD, 0)
+    assert await store.ledger.fullest("all", 2 * USD, 10) == []
+
+
+async def test_a_reset_is_of_the_window_it_is_now(place: Place):
+    """What an earlier window spent is forgotten already."""
+    daily = Purse("daily", "", Window.DAY)
+    await place.store.ledger.reserve("x", USD, [hold(daily)])
+    await place.store.ledger.settle("x", USD)
+    place.advance(DAY_S)
+    assert (await place.store.ledger.reset(hold(daily)))[1] == 0

@@ -401,3 +401,22 @@ async def play(tasks: Tasks, callee: str, op: Any) -> Any:
         found = await tasks.take_stuck(callee, STUCK_S)
         return sorted((each.task, each.state, each.is_answered, each.cause.exchange) for each in found)
     return None
+
+
+async def test_the_latest_tasks_are_listed_first(place: Place, tasks: Tasks):
+    """Of one callee, with what is known of each; no more than are asked for."""
+    for task, state in (("a", "TASK_STATE_WORKING"), ("b", "TASK_STATE_WORKING"), ("c", "TASK_STATE_INPUT_REQUIRED")):
+        is_waiting = state.endswith("REQUIRED")
+        await tasks.observe_task(sighting(state, exchange=f"e-{task}", task=task, is_waiting=is_waiting))
+        place.advance(1)
+    await tasks.observe_task(sighting("TASK_STATE_COMPLETED", exchange="e-a2", task="a", is_terminal=True))
+    place.advance(1)
+    latest = await tasks.latest(sighting("x").callee)
+    assert [each.task for each in latest] == ["a", "c", "b"]
+    first = latest[0]
+    assert (first.state, first.is_terminal, first.is_waiting) == ("TASK_STATE_COMPLETED", True, False)
+    assert (round(first.for_s), round(first.idle_s)) == (1, 1)
+    assert first.cause.exchange == "e-a2"
+    assert latest[1].is_waiting
+    assert [each.task for each in await tasks.latest(sighting("x").callee, limit=1)] == ["a"]
+    assert list(await tasks.latest("another")) == []

@@ -11,6 +11,8 @@ from sidecar.engine.exchange import Exchange, Mode, weakest
 from sidecar.engine.state.ledger import Hold, Purse
 from sidecar.engine.state.window import Window
 
+CHECK: Final = "budget"
+
 DAY_S: Final = 86_400.0
 
 KEPT_S: Final = {Window.HOUR: 2 * 3_600.0, Window.DAY: 2 * DAY_S, Window.MONTH: 62 * DAY_S}
@@ -60,8 +62,12 @@ class Budget:
 
     def hold(self, exchange: Exchange) -> Hold:
         """The exchange's purse under this budget, and whether its limit may refuse."""
-        is_binding = weakest(exchange.route.mode, self.mode_on(exchange)) is Mode.ENFORCE
+        is_binding = weakest(exchange.mode_for(CHECK), self.mode_on(exchange)) is Mode.ENFORCE
         return Hold(self.purse(exchange), self.limit_micro_usd, is_binding)
+
+    def hold_of(self, account: str) -> Hold:
+        """The purse of one account, for whoever looks at it."""
+        return Hold(Purse(self.name, account, self.window, self._keep_s), self.limit_micro_usd)
 
     def purse(self, exchange: Exchange) -> Purse:
         return self.purse_of(self._account(exchange))
@@ -88,4 +94,4 @@ class Budget:
 def handed_down(exchange: Exchange, exchange_id: str, remainder_micro_usd: int) -> Hold:
     """The purse of what came with one exchange: its own cost and that of all that it causes draw on it."""
     purse = Purse(HANDED_DOWN, exchange_id, keep_s=HANDED_DOWN_KEPT_S)
-    return Hold(purse, remainder_micro_usd, exchange.is_enforced)
+    return Hold(purse, remainder_micro_usd, exchange.mode_for(CHECK) is Mode.ENFORCE)

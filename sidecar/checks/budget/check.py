@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from sidecar.checks.budget.bill import Bill
-from sidecar.checks.budget.budgets import Budget, Scope, handed_down
+from sidecar.checks.budget.budgets import CHECK, Budget, Scope, handed_down
 from sidecar.checks.budget.reads import CountedTasks, is_read
-from sidecar.checks.budget.sentences import CHECK, exhausted, near_limit
+from sidecar.checks.budget.sentences import exhausted, near_limit
 from sidecar.checks.budget.till import Receipt, Till
 from sidecar.checks.budget.waste import waste_of
 from sidecar.engine.costs import Cost, MoneyReporter, Prices
@@ -17,6 +17,7 @@ from sidecar.engine.exchange import Answer, Exchange, Side, Status
 from sidecar.engine.finding import Finding
 from sidecar.engine.join import TERMINAL_STATES, UNTOLD_STATES, plain_state
 from sidecar.engine.message import Direction, Message
+from sidecar.engine.ports import NoWitness, Witness
 from sidecar.engine.replies import was_never_asked
 from sidecar.engine.state.ledger import Balance, Hold
 from sidecar.engine.usage import NO_USAGE
@@ -48,7 +49,15 @@ class BudgetCheck:
     name = CHECK
     fail: Literal["open", "closed"] = "open"
 
-    def __init__(self, till: Till, prices: Prices, reporter: MoneyReporter, terms: Terms | None = None) -> None:
+    def __init__(
+        self,
+        till: Till,
+        prices: Prices,
+        reporter: MoneyReporter,
+        terms: Terms | None = None,
+        witness: Witness | None = None,
+    ) -> None:
+        self._witness = witness or NoWitness()
         self._till = till
         self._prices = prices
         self._reporter = reporter
@@ -231,6 +240,7 @@ class BudgetCheck:
             bill.is_counted = await self._till.charge(exchange.lineage.exchange_id, bill.holds, total)
         if self._counts(exchange, bill):
             self._reporter.cost_settled(exchange.callee, cost)
+            self._witness.charged(exchange, cost)
             self._reporter.edge_charged(exchange.caller, exchange.callee, cost.micro_usd)
 
     def _is_ours(self, exchange: Exchange, receipt: Receipt) -> bool:

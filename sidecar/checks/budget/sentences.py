@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.checks.budget.budgets import HANDED_DOWN, Budget
+from sidecar.checks.budget.budgets import CHECK, HANDED_DOWN, Budget
 from sidecar.engine.exchange import Exchange, Mode
 from sidecar.engine.finding import Finding, Severity
 from sidecar.engine.state.ledger import Balance
 from sidecar.engine.state.window import end_of
 from sidecar.errors import Reason
 
-CHECK: Final = "budget"
 MICRO_USD: Final = 1_000_000
 
 

@@ -135,7 +135,7 @@ class IdempotencyCheck:
         self, exchange: Exchange, spec: Spec, terms: Idempotency, identity: Identity
     ) -> Sequence[Finding] | None:
         mode = Mode.OBSERVE if terms.duplicates == "observe" else spec.mode
-        is_acting = weakest(exchange.route.mode, mode) is Mode.ENFORCE
+        is_acting = weakest(exchange.mode_for(NAME), mode) is Mode.ENFORCE
         waits = is_acting and terms.duplicates == "replay"
         call = Call(exchange, terms, identity, self._until_ns(exchange) if waits else 0)
         claims, claimed, seen = await self._claimant.claim(call)

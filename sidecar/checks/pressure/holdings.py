@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from sidecar.checks.pressure.findings import below
+from sidecar.checks.pressure.findings import CHECK, below
 from sidecar.checks.pressure.leases import Lease, Leases
 from sidecar.checks.pressure.settings import DeadlockTerms, Limit, RetryTerms, Scope
 from sidecar.engine.exchange import Exchange, Mode, weakest
@@ -93,7 +93,7 @@ class Holdings:
         try:
             return await self._shared.ask(exchange, verb)
         except StoreUnavailable:
-            if weakest(exchange.route.mode, below(exchange, mode)) is Mode.ENFORCE:
+            if weakest(exchange.mode_for(CHECK), below(exchange, mode)) is Mode.ENFORCE:
                 raise
             return await verb(self._local)
 

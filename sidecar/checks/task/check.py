@@ -107,7 +107,7 @@ class TaskCheck:
             is_terminal=report.state in machine.terminal,
             is_waiting=report.state in machine.interrupted,
             is_progress=report.is_progress,
-            is_held=spec is not None and weakest(exchange.route.mode, spec.mode) is Mode.ENFORCE,
+            is_held=spec is not None and weakest(exchange.mode_for(self.name), spec.mode) is Mode.ENFORCE,
             age_s=(self._clock.monotonic_ns() - began_ns) / 1e9,
             work=work_of(exchange) if message.sequence == 0 else "",
         )

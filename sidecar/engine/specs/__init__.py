@@ -20,7 +20,15 @@ from sidecar.engine.specs.nesting import MAX_DEPTH, is_deeper
 from sidecar.engine.specs.path import MAX_MATCHES, Path
 from sidecar.engine.specs.place import Violation
 from sidecar.engine.specs.pointer import Keys, pointer_of
-from sidecar.engine.specs.promises import CostTerms, Idempotency, PanelTerms, ReadTerms, ResourceTerms, TaskTerms
+from sidecar.engine.specs.promises import (
+    ContentTerms,
+    CostTerms,
+    Idempotency,
+    PanelTerms,
+    ReadTerms,
+    ResourceTerms,
+    TaskTerms,
+)
 from sidecar.engine.specs.reference import Fetch
 from sidecar.engine.specs.rules import Broken, Facts, Rule, Rules
 from sidecar.engine.specs.schema import MAX_VIOLATIONS, Schema
@@ -38,6 +46,7 @@ __all__ = [
     "BrokenRule",
     "BrokenSchema",
     "BrokenSpec",
+    "ContentTerms",
     "CostTerms",
     "Facts",
     "Fetch",

@@ -50,6 +50,7 @@ def declared(data: Mapping[str, Any], declarer: Declarer) -> dict[str, Any]:
         "task": declarer.task,
         "resource": declarer.resource,
         "cost": declarer.cost,
+        "content": declarer.content,
     }
     read = {name: read(data[name]) for name, read in blocks.items() if name in data}
     panel = declarer.panel(data["verifiers"]) if "verifiers" in data else None

@@ -14,7 +14,15 @@ from sidecar.engine.specs.flaws import BrokenValue, Flaw
 from sidecar.engine.specs.machines import A2A, MACHINES, Machine, declared, table_flaws
 from sidecar.engine.specs.path import Path
 from sidecar.engine.specs.pointer import Keys
-from sidecar.engine.specs.promises import CostTerms, Idempotency, PanelTerms, ReadTerms, ResourceTerms, TaskTerms
+from sidecar.engine.specs.promises import (
+    ContentTerms,
+    CostTerms,
+    Idempotency,
+    PanelTerms,
+    ReadTerms,
+    ResourceTerms,
+    TaskTerms,
+)
 from sidecar.engine.specs.sentences import quoted, shown
 
 Value = TypeVar("Value")
@@ -67,6 +75,11 @@ class Declarer:
         if "estimate_usd" in data:
             estimate = self.read(micro_usd, data["estimate_usd"], ("cost", "estimate_usd"))
         return CostTerms(**said, estimate_micro_usd=estimate)
+
+    def content(self, data: Data) -> ContentTerms:
+        read = (self.read(Path, text, ("content", "redact", at)) for at, text in enumerate(data.get("redact", ())))
+        paths = tuple(path for path in read if path is not None)
+        return ContentTerms(redact=paths, **picked(data, "journal", "verifiers"))
 
     def panel(self, data: Data) -> PanelTerms:
         require = tuple(data["require"])

@@ -15,6 +15,7 @@ Consistency = Literal["available", "consistent"]
 When = Literal["inline", "after"]
 OnFail = Literal["report", "quarantine"]
 Stream = Literal["a2a"]
+Shown = Literal["full", "redacted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +96,15 @@ class PanelTerms:
     """What a fail that comes after its message leads to: a finding, or one and the edge's quarantine."""
     schemas: Mapping[str, str] = field(default_factory=dict)
     """The spec's own schemas as parameters of a schema verifier, each complete in itself (see `bundle`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentTerms:
+    """What may be kept of the documents themselves, and what of them is masked first."""
+
+    journal: bool = False
+    """Whether the journal keeps documents. Without it, it keeps sizes and digests alone."""
+    redact: tuple[Path, ...] = ()
+    """Places that are masked in documents of either direction, on top of what the configuration masks."""
+    verifiers: Shown = "full"
+    """Whether verifiers are shown documents as they are, or with masks."""

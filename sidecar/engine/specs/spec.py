@@ -10,6 +10,7 @@ from sidecar.engine.specs.glob import glob_matches, globs_overlap, specificity
 from sidecar.engine.specs.path import Path
 from sidecar.engine.specs.promises import (
     Consistency,
+    ContentTerms,
     CostTerms,
     Idempotency,
     PanelTerms,
@@ -97,6 +98,8 @@ class Spec:
     consistency: Consistency | None = None
     """What checks do while the shared store is away: available goes on, consistent refuses. None: available."""
     panel: PanelTerms | None = None
+    content: ContentTerms | None = None
+    """What may be kept of documents. None: nothing."""
     source: str = ""
     """The file it came from, for people."""
 

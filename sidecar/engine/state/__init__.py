@@ -6,7 +6,9 @@ again, and two sidecars of one exchange count it once. Durations are given, mome
 on time by asking one clock. A store that does not answer raises StoreUnavailable.
 """
 
+from sidecar.engine.state.board import Board
 from sidecar.engine.state.claims import Claims
+from sidecar.engine.state.controls import Controls
 from sidecar.engine.state.conversations import Conversations, Naming
 from sidecar.engine.state.ledger import Ledger
 from sidecar.engine.state.pressure import Pressure
@@ -16,4 +18,17 @@ from sidecar.engine.state.tasks import Tasks
 from sidecar.engine.state.versions import Versions
 from sidecar.engine.state.visits import Visits
 
-__all__ = ["Claims", "Conversations", "Ledger", "Naming", "Pressure", "Reach", "Store", "Tasks", "Versions", "Visits"]
+__all__ = [
+    "Board",
+    "Claims",
+    "Controls",
+    "Conversations",
+    "Ledger",
+    "Naming",
+    "Pressure",
+    "Reach",
+    "Store",
+    "Tasks",
+    "Versions",
+    "Visits",
+]

@@ -142,3 +142,9 @@ class Ledger(Protocol):
 
     async def set_limit(self, budget: str, limit_micro_usd: int | None) -> None:
         """Put a limit in the place of the budget's own, for all its purses; None takes it back."""
+
+    async def reset(self, hold: Hold) -> tuple[Balance, int]:
+        """Forget what a purse has spent in the window it is now. How it stands after it, and what it had spent.
+
+        What is held stays held, and is settled as ever.
+        """

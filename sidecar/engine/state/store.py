@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from sidecar.engine.state.claims import Claims
+from sidecar.engine.state.controls import Controls
 from sidecar.engine.state.conversations import Conversations
 from sidecar.engine.state.ledger import Ledger
 from sidecar.engine.state.pressure import Pressure
@@ -29,6 +30,7 @@ class Store:
     kind: str
     """`memory`, `sqlite` or `redis`, for labels."""
     claims: Claims
+    controls: Controls
     conversations: Conversations
     ledger: Ledger
     pressure: Pressure

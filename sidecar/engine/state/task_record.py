@@ -8,7 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sidecar.engine.state.tasks import EXCHANGES_MAX, LATE_S, Cause, Known, Observed, Sighting, Step, StuckTask
+from sidecar.engine.state.tasks import (
+    EXCHANGES_MAX,
+    LATE_S,
+    Cause,
+    Known,
+    Observed,
+    SeenTask,
+    Sighting,
+    Step,
+    StuckTask,
+)
 
 LATE_MS = int(LATE_S * 1000)
 
@@ -47,6 +57,10 @@ class TaskRecord:
 
     def as_stuck(self, task: str, now_ms: int) -> StuckTask:
         return StuckTask(task, self.state, (now_ms - self.progress_ms) / 1000, self.answered_ms > 0, self.cause)
+
+    def as_seen(self, task: str, now_ms: int) -> SeenTask:
+        for_s, idle_s = (now_ms - self.since_ms) / 1000, (now_ms - self.progress_ms) / 1000
+        return SeenTask(task, self.state, self.is_terminal, self.is_waiting, for_s, idle_s, self.cause)
 
     def advance(self, now_ms: int, *, is_answer: bool) -> None:
         """Progress. A finished task has none."""

@@ -113,6 +113,22 @@ class StuckTask:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenTask:
+    """A task as it was seen last."""
+
+    task: str
+    state: str
+    is_terminal: bool
+    is_waiting: bool
+    """Whether it waits for somebody else."""
+    for_s: float
+    """Seconds in its state."""
+    idle_s: float
+    """Seconds since the last progress."""
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
 class Census:
     """How many tasks of a callee there are."""
 
@@ -134,6 +150,9 @@ class Tasks(Protocol):
 
     async def known_task(self, callee: str, task: str) -> Known | None:
         """What is known of a task; None where it is not, or not any more."""
+
+    async def latest(self, callee: str, *, limit: int = 1000) -> Sequence[SeenTask]:
+        """Tasks of one callee, the one seen last first."""
 
     async def stuck(self, callee: str, older_than_s: float, *, limit: int = 100) -> Sequence[StuckTask]:
         """Open tasks that wait for nobody else and had no progress for longer than that, the longest first."""

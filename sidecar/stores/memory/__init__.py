@@ -8,6 +8,7 @@ from __future__ import annotations
 from sidecar.engine.ports import Clock
 from sidecar.engine.state import Store
 from sidecar.stores.memory.claims import MemoryClaims
+from sidecar.stores.memory.controls import MemoryControls
 from sidecar.stores.memory.conversations import MemoryConversations
 from sidecar.stores.memory.ledger import MemoryLedger
 from sidecar.stores.memory.pressure import MemoryPressure
@@ -17,6 +18,7 @@ from sidecar.stores.memory.visits import MemoryVisits
 
 __all__ = [
     "MemoryClaims",
+    "MemoryControls",
     "MemoryConversations",
     "MemoryLedger",
     "MemoryPressure",
@@ -32,6 +34,7 @@ def open_memory(clock: Clock) -> Store:
     return Store(
         kind="memory",
         claims=MemoryClaims(clock),
+        controls=MemoryControls(clock),
         conversations=MemoryConversations(),
         ledger=MemoryLedger(clock),
         pressure=MemoryPressure(clock),

@@ -135,6 +135,14 @@ class MemoryLedger:
         else:
             self._limits[budget] = limit_micro_usd
 
+    async def reset(self, hold: Hold) -> tuple[Balance, int]:
+        now_ms = self._tidy()
+        account = self._accounts.get((hold.purse.budget, hold.purse.account))
+        [before] = self._balances([hold], now_ms)
+        if account is not None and before.spent_micro_usd:
+            account.spent = 0
+        return next(self._balances([hold], now_ms)), before.spent_micro_usd
+
     def _balances(self, holds: Sequence[Hold], now_ms: int) -> Iterator[Balance]:
         for hold in holds:
             purse, limit = hold.purse, self._limits.get(hold.purse.budget, hold.limit_micro_usd)

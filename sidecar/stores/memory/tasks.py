@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from sidecar.engine.ports import Clock
 from sidecar.engine.state.task_record import TaskRecord, begun, changed
-from sidecar.engine.state.tasks import KEEP_S, TASKS_MAX, Census, Known, Observed, Sighting, StuckTask
+from sidecar.engine.state.tasks import KEEP_S, TASKS_MAX, Census, Known, Observed, SeenTask, Sighting, StuckTask
 
 KEEP_MS = KEEP_S * 1000
 
@@ -48,6 +49,10 @@ class MemoryTasks:
     async def known_task(self, callee: str, task: str) -> Known | None:
         record = self._of(callee).get(task)
         return record.as_known(self._now_ms()) if record is not None else None
+
+    async def latest(self, callee: str, *, limit: int = 1000) -> Sequence[SeenTask]:
+        now_ms, records = self._now_ms(), self._of(callee)
+        return [record.as_seen(task, now_ms) for task, record in islice(reversed(records.items()), limit)]
 
     async def stuck(self, callee: str, older_than_s: float, *, limit: int = 100) -> Sequence[StuckTask]:
         now_ms = self._now_ms()

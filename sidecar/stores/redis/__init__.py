@@ -5,6 +5,7 @@ from __future__ import annotations
 from sidecar.engine.ports import StoreReporter
 from sidecar.engine.state import Store
 from sidecar.stores.redis.claims import RedisClaims
+from sidecar.stores.redis.controls import RedisControls
 from sidecar.stores.redis.conversations import RedisConversations
 from sidecar.stores.redis.ledger import RedisLedger
 from sidecar.stores.redis.link import LinkTls, RedisLink
@@ -17,6 +18,7 @@ from sidecar.stores.redis.visits import RedisVisits
 __all__ = [
     "LinkTls",
     "RedisClaims",
+    "RedisControls",
     "RedisConversations",
     "RedisLedger",
     "RedisLink",
@@ -37,9 +39,16 @@ def open_redis(url: str, reporter: StoreReporter | None = None, tls: LinkTls | N
 
 def redis_store(link: RedisLink) -> Store:
     """The domains behind one link."""
+    controls = RedisControls(link)
+
+    async def close() -> None:
+        await controls.close()
+        await link.close()
+
     return Store(
         kind="redis",
         claims=RedisClaims(link),
+        controls=controls,
         conversations=RedisConversations(link),
         ledger=RedisLedger(link),
         pressure=RedisPressure(link),
@@ -47,6 +56,6 @@ def redis_store(link: RedisLink) -> Store:
         versions=RedisVersions(link),
         visits=RedisVisits(link),
         start=link.start,
-        close=link.close,
+        close=close,
         on_return=link.on_return.append,
     )

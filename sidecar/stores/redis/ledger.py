@@ -231,6 +231,22 @@ SET_LIMIT: Final = Script(
 )
 
 
+RESET: Final = Script(
+    "reset",
+    NOUNS
+    + """
+    local hold = given.holds[1]
+    local purse = standing(hold)
+    local spent = purse[2]
+    if spent ~= 0 then
+        purse[2] = 0
+        keep_purse(field(hold), purse)
+    end
+    return answer(spent, 0, -1)
+    """,
+)
+
+
 class RedisLedger:
     """The Ledger port in Redis."""
 
@@ -288,6 +304,11 @@ class RedisLedger:
     async def set_limit(self, budget: str, limit_micro_usd: int | None) -> None:
         said = "" if limit_micro_usd is None else limit_micro_usd
         await self._link.run(SET_LIMIT, [PREFIX + "limits"], (budget, said))
+
+    async def reset(self, hold: Hold) -> tuple[Balance, int]:
+        self._learn([hold.purse])
+        spent, _, _, *numbers = await self._run(RESET, {"holds": [shape_of(hold)]})
+        return next(balances_in([hold], numbers)), int(spent)
 
     async def _run(self, script: Script, given: dict[str, Any]) -> Any:
         keys = [*KEYS, *(f"{PREFIX}used:{budget}" for budget in self._budgets)]

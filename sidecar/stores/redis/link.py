@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
@@ -119,6 +120,10 @@ class RedisLink:
         self._waiting.append(Asked(script, (*keys, self.skew_ms, *arguments), len(keys), answer))
         self._take_turn()
         return await answer
+
+    def pubsub(self) -> PubSub:
+        """To hear what is published, on a connection of its own. It raises what redis-py raises."""
+        return self._redis.pubsub()
 
     async def close(self) -> None:
         self._is_closed = True

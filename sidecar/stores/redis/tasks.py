@@ -21,6 +21,7 @@ from sidecar.engine.state.tasks import (
     Census,
     Known,
     Observed,
+    SeenTask,
     Sighting,
     Step,
     StuckTask,
@@ -190,6 +191,23 @@ STUCK: Final = Script(
     """,
 )
 
+LATEST: Final = Script(
+    "latest_tasks",
+    COMMON
+    + """
+    local found = {}
+    for _, task in ipairs(redis.call('ZREVRANGE', SEEN, 0, ARGV[1] - 1)) do
+        local record = known(task)
+        if record then
+            local terminal, waiting = record.terminal and 1 or 0, record.waiting and 1 or 0
+            local for_ms, idle_ms = now - record.since, now - record.progress
+            table.insert(found, {task, record.state, terminal, waiting, for_ms, idle_ms, record.cause})
+        end
+    end
+    return found
+    """,
+)
+
 CENSUS: Final = Script(
     "census",
     COMMON
@@ -219,6 +237,15 @@ class RedisTasks:
     async def known_task(self, callee: str, task: str) -> Known | None:
         answer = await self._run(KNOWN, callee, task)
         return Known(text(answer[0]), bool(answer[1]), int(answer[2]) / 1000) if answer else None
+
+    async def latest(self, callee: str, *, limit: int = 1000) -> Sequence[SeenTask]:
+        return [
+            SeenTask(
+                *(text(task), text(state), bool(terminal), bool(waiting), int(for_ms) / 1000, int(idle_ms) / 1000),
+                Cause(*map(text, cause)),
+            )
+            for task, state, terminal, waiting, for_ms, idle_ms, cause in await self._run(LATEST, callee, limit)
+        ]
 
     async def stuck(self, callee: str, older_than_s: float, *, limit: int = 100) -> Sequence[StuckTask]:
         return await self._stuck(callee, older_than_s, limit, is_taken=False)

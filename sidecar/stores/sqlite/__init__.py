@@ -7,6 +7,7 @@ from pathlib import Path
 from sidecar.engine.ports import Clock, StoreReporter
 from sidecar.engine.state import Store
 from sidecar.stores.sqlite.claims import SqliteClaims
+from sidecar.stores.sqlite.controls import SqliteControls
 from sidecar.stores.sqlite.conversations import SqliteConversations
 from sidecar.stores.sqlite.database import Database
 from sidecar.stores.sqlite.ledger import SqliteLedger
@@ -19,6 +20,7 @@ from sidecar.stores.sqlite.visits import SqliteVisits
 __all__ = [
     "Database",
     "SqliteClaims",
+    "SqliteControls",
     "SqliteConversations",
     "SqliteLedger",
     "SqlitePressure",
@@ -34,6 +36,7 @@ def open_sqlite(path: Path, clock: Clock, reporter: StoreReporter | None = None)
     """Open or create the file. Raises ConfigError where that cannot be."""
     schema = [
         SqliteClaims.SCHEMA,
+        SqliteControls.SCHEMA,
         SqliteConversations.SCHEMA,
         SqliteLedger.SCHEMA,
         SqlitePressure.SCHEMA,
@@ -45,6 +48,7 @@ def open_sqlite(path: Path, clock: Clock, reporter: StoreReporter | None = None)
     return Store(
         kind="sqlite",
         claims=SqliteClaims(database),
+        controls=SqliteControls(database),
         conversations=SqliteConversations(database),
         ledger=SqliteLedger(database),
         pressure=SqlitePressure(database),

@@ -140,9 +140,20 @@ class SqliteLedger:
 
         await self._database.run(verb)
 
+    async def reset(self, hold: Hold) -> tuple[Balance, int]:
+        def verb(cursor: sqlite3.Cursor, now_ms: int) -> tuple[Balance, int]:
+            [before] = standing(cursor, [hold], now_ms)
+            cursor.execute(RESET, key_of(before.draw))
+            return next(standing(cursor, [hold], now_ms)), before.spent_micro_usd
+
+        return await self._database.run(verb)
+
 
 Key = list[Any]
 """A draw as it is kept: budget, account, period."""
+
+
+RESET: Final = "UPDATE ledger_purses SET spent = 0 WHERE budget = ? AND account = ? AND period = ?"
 
 
 def key_of(draw: Draw) -> Key:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from sidecar.engine.state.task_record import TaskRecord, begun, changed, read, written
-from sidecar.engine.state.tasks import KEEP_S, TASKS_MAX, Census, Known, Observed, Sighting, StuckTask
+from sidecar.engine.state.tasks import KEEP_S, TASKS_MAX, Census, Known, Observed, SeenTask, Sighting, StuckTask
 from sidecar.stores.sqlite.database import Database
 
 KEEP_MS: Final = KEEP_S * 1000
@@ -35,6 +35,9 @@ OVER: Final = """
     DELETE FROM tasks WHERE callee = ?1 AND task IN
         (SELECT task FROM tasks WHERE callee = ?1 ORDER BY seen_ms LIMIT
             max(0, (SELECT sum(number) FROM task_counts WHERE callee = ?1) - ?2))
+"""
+LATEST: Final = """
+    SELECT task, record FROM tasks WHERE callee = ? AND seen_ms >= ? ORDER BY seen_ms DESC LIMIT ?
 """
 STUCK: Final = """
     SELECT task, record FROM tasks WHERE callee = ? AND idle_ms < ? AND seen_ms >= ? AND is_told <= ?
@@ -106,6 +109,13 @@ class SqliteTasks:
             return record.as_known(now_ms) if record is not None else None
 
         return await self._database.run(look)
+
+    async def latest(self, callee: str, *, limit: int = 1000) -> Sequence[SeenTask]:
+        def look(cursor: sqlite3.Cursor, now_ms: int) -> list[SeenTask]:
+            rows = cursor.execute(LATEST, (callee, now_ms - KEEP_MS, limit)).fetchall()
+            return [read(json.loads(text)).as_seen(task, now_ms) for task, text in rows]
+
+        return await self._database.look(look)
 
     async def stuck(self, callee: str, older_than_s: float, *, limit: int = 100) -> Sequence[StuckTask]:
         def look(cursor: sqlite3.Cursor, now_ms: int) -> list[StuckTask]:
