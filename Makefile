@@ -7,10 +7,10 @@ PROTOC_VENV := .venv-proto
 APT    := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint check proto proto-check bench bench-memory bench-verifiers bench-loops bench-series dashboards dashboards-check e2e tools-test clean
+.PHONY: help venv demo test compose-check lint check proto proto-check bench bench-memory bench-verifiers bench-loops bench-series dashboards dashboards-check e2e tools-test clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
 
 venv: $(VENV)/.ready ## Build .venv: the product, editable, with every extra and the test tools
 
@@ -25,6 +25,10 @@ demo: venv ## Four real agents, each behind a sidecar: the main job in under two
 
 test: venv tools-test ## The whole test suite
 	$(BIN)/python -m pytest $(ARGS)
+
+compose-check: venv tools-test ## Start what docker-compose.yml starts, without Docker: namespaces, so root (about a minute)
+	@command -v ip >/dev/null && command -v wget >/dev/null || (apt-get update -qq && $(APT) iproute2 wget)
+	$(BIN)/python -m pytest -m e2e tests/e2e/compose -s $(ARGS)
 
 lint: venv ## Format, lint and types
 	$(BIN)/ruff format --check .
@@ -68,10 +72,10 @@ bench-series: venv ## Series, scrape time and memory of one sidecar that sees 50
 dashboards: venv ## Generate the boards, docs/metrics.md and docs/telemetry.md
 	$(BIN)/python -m dashboards
 
-dashboards-check: venv tools-test ## Every query of every board, asked of a live fleet; with PROMETHEUS=http://... of that one instead
+dashboards-check: venv tools-test ## What each query of each board finds on a live fleet, or at PROMETHEUS=http://...
 	$(BIN)/python -m $(if $(PROMETHEUS),dashboards.check --prometheus $(PROMETHEUS),tests.e2e.boards) $(ARGS)
 
-e2e: venv tools-test ## Every alert, live: silent in health, then fired, delivered and resolved on its fault (12 minutes)
+e2e: venv tools-test ## Every alert on a live fleet: silent in health, told on its fault, resolved (12 minutes)
 	$(BIN)/python -m tests.e2e $(ARGS)
 
 tools-test:

@@ -64,7 +64,7 @@ def open_store(config: Config, clock: Clock, reporter: StoreReporter) -> Store:
     where = config.store
     if where.scheme == "sqlite":
         assert where.path is not None
-        return open_sqlite(where.path, clock)
+        return open_sqlite(where.path, clock, reporter)
     if where.scheme == "memory":
         return open_memory(clock)
     return open_redis(where.url, reporter, link_tls(config.store_tls))

@@ -51,6 +51,8 @@ class Desk(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     says: str = "a fine answer"
     pause_s: float = 0.0
+    cost_of: Callable[[str], int] = lambda text: COST
+    """What it says that a text cost, in micro-USD."""
 
     def service(self, details: Any) -> Any:
         if details.method == STREAM:
@@ -78,12 +80,12 @@ class Desk(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
         asked = json.loads(payload)
         await self._work(asked["text"], context)
         number = sum(self.done.values())
-        usage = {"input_tokens": COST, "output_tokens": 0}
+        usage = {"input_tokens": self.cost_of(asked["text"]), "output_tokens": 0}
         return json.dumps({"number": number, "says": self.says, "model": "m", "usage": usage}).encode()
 
     async def _work(self, text: str, context: Any) -> None:
         self.done[text] += 1
-        self.spent_micro_usd += COST
+        self.spent_micro_usd += self.cost_of(text)
         self.inside += 1
         self.arrived.set()
         context.set_trailing_metadata((("desk-trailer", "t"),))
@@ -99,7 +101,8 @@ class Desk(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
         part = a2a.Part(text=f"{self.says} {number}")
         task = a2a.Task(id=f"t-{asked.message_id}", context_id=asked.context_id, status=a2a.TaskStatus(state=state))
         task.artifacts.append(a2a.Artifact(artifact_id="a", parts=[part]))
-        task.metadata.update({"model": "m", "usage": {"input_tokens": COST, "output_tokens": 0}})
+        usage = {"input_tokens": self.cost_of(asked.parts[0].text), "output_tokens": 0}
+        task.metadata.update({"model": "m", "usage": usage})
         task.metadata.update({"doc": "d", "version": str(number)})
         return task
 
@@ -162,13 +165,13 @@ def running_guarded(upstream: str, folder: Path, **more: Any) -> AbstractAsyncCo
     return running_sidecar(upstream, specs=paths, **settings)
 
 
-def asking(method: str, key: str, text: str = "please") -> bytes:
+def asking(method: str, key: str, text: str = "please", context: str = "c") -> bytes:
     """A request of one method."""
     if method == PLACE:
         return json.dumps({"idempotencyKey": key, "text": text, "doc": "d"}).encode()
     if method == READ:
         return a2a.GetTaskRequest(id=key).SerializeToString()
-    said = a2a.Message(message_id=key, context_id="c", parts=[a2a.Part(text=text)])
+    said = a2a.Message(message_id=key, context_id=context, parts=[a2a.Part(text=text)])
     said.metadata.update({"doc": "d"})
     return a2a.SendMessageRequest(message=said).SerializeToString()
 

@@ -14,6 +14,7 @@ import pytest
 from grpc import aio
 
 from sidecar.testing import RunningSidecar, running_sidecar
+from tests.served import serving
 
 ASK = "/shop.Orders/Ask"
 PAUSE_S = 0.3
@@ -33,26 +34,6 @@ class Agent:
         if self.next is not None:
             await self.next(payload)
         return payload
-
-
-class Served(grpc.GenericRpcHandler):
-    def __init__(self, answer: Any) -> None:
-        self._answer = answer
-
-    def service(self, details: Any) -> grpc.RpcMethodHandler:
-        return grpc.unary_unary_rpc_method_handler(self._answer)
-
-
-@asynccontextmanager
-async def serving(agent: Agent) -> AsyncIterator[str]:
-    server = aio.server()
-    server.add_generic_rpc_handlers((Served(agent.answer),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await server.stop(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +57,8 @@ async def chain(folder: Path, *, mode: str = "enforce", spec_mode: str = "enforc
     researcher, writer = Agent(), Agent()
     common: dict[str, Any] = {"mode": mode, "specs": [folder]}
     async with (
-        serving(researcher) as at_researcher,
-        serving(writer) as at_writer,
+        serving(researcher.answer) as at_researcher,
+        serving(writer.answer) as at_writer,
         running_sidecar(at_writer, agent="writer", **common) as before_writer,
     ):
         routes = [
@@ -127,7 +108,7 @@ async def test_a_deadline_that_was_given_ends_the_call(tmp_path: Path):
     (tmp_path / "slow.yaml").write_text("spec: slow/v1\nmatch: {}\ndeadline: 100ms\n")
     agent = Agent()
     async with (
-        serving(agent) as upstream,
+        serving(agent.answer) as upstream,
         running_sidecar(upstream, mode="enforce", specs=[tmp_path]) as sidecar,
         aio.insecure_channel(sidecar.address) as channel,
     ):

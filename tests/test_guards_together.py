@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,7 @@ from tests.desk import (
     until,
     visits,
 )
+from tests.process.programs import Program
 from tests.stores.places import RedisServer
 
 DESCRIBED = (SEND, STREAM)
@@ -157,6 +160,128 @@ async def test_an_answer_that_the_spec_refuses_was_paid_for_and_is_not_done_agai
         assert await money(sidecar) == (COST, 0)
         assert await visits(sidecar) == 1
         assert sample(sidecar, "sidecar_wasted_cost_usd_total", reason="refused_answer") == COST / 1e6
+
+
+ENDED = {"type": "object", "required": ["state"], "properties": {"state": {"const": "TASK_STATE_COMPLETED"}}}
+UNENDED = {"not": {"properties": {"task": {"type": "object", "properties": {"status": ENDED}, "required": ["status"]}}}}
+"""Holds of all answers but those with a task that has ended."""
+
+
+@pytest.mark.parametrize("method", DESCRIBED)
+async def test_of_a_refused_answer_that_said_that_the_work_has_ended_a_duplicate_hears_that(
+    store: str, method: str, tmp_path: Path
+):
+    """Of a stream too: its task is completed, so nobody is in doubt, and the answer is given to nobody."""
+    async with (
+        running_desk() as (desk, upstream),
+        running_guarded(upstream, tmp_path, store=store, specs=[spec(method, response={"schema": UNENDED})]) as sidecar,
+        aio.insecure_channel(sidecar.address) as channel,
+    ):
+        assert (await ask(channel, method, "k1")).reply == "RESPONSE_SPEC_VIOLATION"
+        assert [(await ask(channel, method, "k1")).reply for _ in range(3)] == ["ANSWER_NOT_KEPT"] * 3
+        assert dict(desk.done) == {"please": 1}
+        assert await money(sidecar) == (COST, 0)
+
+
+@pytest.fixture(scope="module")
+def arithmetic() -> Iterator[str]:
+    """The address of a verifier in a process of its own."""
+    program = Program("-m", "verifiers.arithmetic", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0")
+    yield program.read_until(r"listening (127\.0\.0\.1:\d+)")
+    program.close()
+
+
+WRONG, RIGHT = "In all 2 + 2 = 5 were sold", "In all 2 + 2 = 4 were sold"
+
+
+@pytest.mark.parametrize("method", [SEND, STREAM])
+async def test_an_answer_that_a_verifier_fails_was_paid_for_and_leaves_nothing_held(
+    store: str, method: str, arithmetic: str, tmp_path: Path
+):
+    """Refused by a verdict: its money is wasted, its place and its waits are free, and it is not done a second time."""
+    judged = spec(method, verifiers={"require": ["arithmetic"], "mode": "enforce", "timeout": "10s"})
+    verifier = {"name": "arithmetic", "address": arithmetic, "mode": "enforce", "timeout": "10s", "fail": "closed"}
+    async with (
+        running_desk() as (desk, upstream),
+        running_guarded(
+            upstream,
+            tmp_path,
+            store=store,
+            specs=[judged],
+            verifiers=[verifier],
+            pressure=limits(concurrency=1, scope="fleet"),
+            loops={"repeats": 2, "slow": "0s"},
+        ) as sidecar,
+        aio.insecure_channel(sidecar.address) as channel,
+    ):
+        desk.says = WRONG
+        refused = await ask(channel, method, "k1")
+        assert (refused.reply, refused.code) == ("VERDICT_FAILED", "FAILED_PRECONDITION")
+        assert sample(sidecar, "sidecar_verdicts_total", verifier="arithmetic", verdict="fail") == 1
+        assert await money(sidecar) == (COST, 0)
+        assert sample(sidecar, "sidecar_wasted_cost_usd_total", reason="refused_answer") == COST / 1e6
+        # A duplicate is told that it was done, and is judged, charged and counted no more; its answer stays refused.
+        again = [(await ask(channel, method, "k1")).reply for _ in range(3)]
+        assert again == ["ANSWER_NOT_KEPT"] * 3
+        assert sample(sidecar, "sidecar_verdicts_total", verifier="arithmetic", verdict="fail") == 1
+        assert (await money(sidecar), await visits(sidecar)) == ((COST, 0), 1)
+        # The one place is free, the claim of another key is its own, and a right answer passes.
+        desk.says = RIGHT
+        assert (await ask(channel, method, "k2", "count again")).own_trailers == []
+        assert dict(desk.done) == {"please": 1, "count again": 1}
+        assert await money(sidecar) == (2 * COST, 0)
+        assert sample(sidecar, "sidecar_wasted_cost_usd_total", reason="refused_answer") == COST / 1e6
+        assert sample(sidecar, "sidecar_verdicts_total", verifier="arithmetic", verdict="pass") == 1
+
+
+async def test_a_refusal_bears_no_hint_of_another_check(tmp_path: Path):
+    """That a budget is near its limit is told with an answer; beside a refusal it would be taken for its reason."""
+    bad = {"schema": {"not": {"required": ["task"]}}}
+    near = [{"name": "all", "scope": "global", "limit_usd": 1, "warn_at": 0.000001}]
+    async with running_desk() as (_, upstream):
+        for number, response in enumerate((None, bad)):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            specs = [spec(SEND, **({"response": response} if response else {}))]
+            async with (
+                running_guarded(upstream, folder, specs=specs, budgets=near) as sidecar,
+                aio.insecure_channel(sidecar.address) as channel,
+            ):
+                answer, replayed = await ask(channel, SEND, "k1"), await ask(channel, SEND, "k1")
+                told = {"sidecar-reply", "sidecar-hint"}
+                assert told & set(answer.own_trailers) == ({"sidecar-reply"} if response else {"sidecar-hint"})
+                assert told & set(replayed.own_trailers) == {"sidecar-reply"}
+
+
+async def test_a_file_that_another_program_holds_is_a_store_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Available specs go on, consistent ones refuse, it is said and counted, and it ends by itself."""
+    monkeypatch.setattr("sidecar.stores.sqlite.database.BUSY_LIMIT_MS", 50)
+    specs = [spec(SEND, consistency="available"), spec(PLACE, consistency="consistent")]
+    async with (
+        running_desk() as (desk, upstream),
+        running_guarded(upstream, tmp_path, store=f"sqlite://{tmp_path}/state.db", specs=specs) as sidecar,
+        aio.insecure_channel(sidecar.address) as channel,
+    ):
+        assert (await ask(channel, SEND, "k1")).own_trailers == []
+        with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert (await ask(channel, SEND, "k2", "another thing")).own_trailers == []
+            assert (await ask(channel, SEND, "k2", "another thing")).reply == "REPLAYED"
+            assert (await ask(channel, PLACE, "k3", "a third thing")).reply == "STORE_UNAVAILABLE"
+            assert sample(sidecar, "sidecar_store_away", store="sqlite") == 1
+            assert sample(sidecar, "sidecar_store_errors_total", store="sqlite", operation="claim") > 0
+            assert sample(sidecar, "sidecar_fail_open_total", check="idempotency", reason="store_away") > 0
+            other.execute("ROLLBACK")
+        assert (await ask(channel, PLACE, "k3", "a third thing")).own_trailers == []
+        assert sample(sidecar, "sidecar_store_away", store="sqlite") == 0
+        assert dict(desk.done) == {"please": 1, "another thing": 1, "a third thing": 1}
+
+        async def is_brought_in() -> bool:
+            return await money(sidecar) == (3 * COST, 0)
+
+        await until(is_brought_in)
 
 
 async def test_an_edge_in_quarantine_is_refused_before_anything_is_counted(store: str, tmp_path: Path):
@@ -311,3 +436,56 @@ async def test_observe_with_everything_on_changes_nothing(store: str, method: st
         assert max(outcome.duration_s for outcome in sidecar.outcomes) < 1
         found = {(each.check, each.rule) for outcome in sidecar.outcomes for each in outcome.exchange.findings}
         assert {check for check, _ in found} >= {"quarantine", "loop", "pressure"}
+
+
+async def test_wasted_money_is_told_by_its_reason(store: str, tmp_path: Path):
+    """In observe all of it is spent: on duplicates, on what was asked before, on a loop, and on calls that fail."""
+    async with (
+        running_desk() as (desk, upstream),
+        running_guarded(upstream, tmp_path, store=store, mode="observe", loops={"repeats": 2, "slow": "0s"}) as sidecar,
+        aio.insecure_channel(sidecar.address) as channel,
+    ):
+        for key, text in (("k1", "please"), ("k1", "please"), ("k2", "please"), ("k3", "please"), ("k4", "please")):
+            assert (await ask(channel, SEND, key, text)).own_trailers == []
+        assert (await ask(channel, PLACE, "k5")).code == "OK"
+        assert await money(sidecar) == (6 * COST, 0)
+        wasted = {
+            reason: round(sample(sidecar, "sidecar_wasted_cost_usd_total", reason=reason) * 1e6)
+            for reason in ("duplicate", "retry", "loop", "refused_answer", "failed")
+        }
+        # The second k1 is a duplicate, k2 asks again under a new key, and with k3 the limit of two is passed.
+        assert wasted == {"duplicate": COST, "retry": COST, "loop": 2 * COST, "refused_answer": 0, "failed": 0}
+        assert dict(desk.done) == {"please": 6}
+
+
+@pytest.mark.parametrize("method", DESCRIBED)
+async def test_an_answer_from_the_callees_record_is_nothing_new_to_the_callers_sidecar(
+    redis: RedisServer, method: str, tmp_path: Path
+):
+    """Both keep state, and only the callee's knows of keys: what it gives again is charged, counted and judged once."""
+    redis.flush()
+    unkeyed = {key: value for key, value in spec(method).items() if key != "idempotency"}
+    both = {"store": redis.url, "loops": {"repeats": 2, "slow": "0s"}, "pressure": limits(concurrency=1, scope="fleet")}
+    (tmp_path / "caller").mkdir()
+    route = {"caller": "planner", "callee": "desk", "guards": "always"}
+    async with (
+        running_desk() as (desk, upstream),
+        running_guarded(upstream, tmp_path, **both) as callee,
+        running_guarded(
+            callee.address, tmp_path / "caller", specs=[unkeyed], agent="planner", route=route, **both
+        ) as caller,
+        aio.insecure_channel(caller.address) as channel,
+    ):
+        first = await ask(channel, method, "k1")
+        again = [await ask(channel, method, "k1") for _ in range(4)]
+        assert (first.code, first.own_trailers) == ("OK", [])
+        assert [(each.messages, each.headers, each.reply) for each in again] == [
+            (first.messages, first.headers, "REPLAYED")
+        ] * 4
+        assert dict(desk.done) == {"please": 1}
+        assert [await money(each) for each in (caller, callee)] == [(COST, 0)] * 2
+        assert await visits(caller) == 1
+        found = {each.rule for outcome in caller.outcomes for each in outcome.exchange.findings}
+        assert not found & {"illegal-transition", "stale-read", "repeat"}
+        assert (await ask(channel, method, "k2", "another thing")).code == "OK"
+        assert [await money(each) for each in (caller, callee)] == [(2 * COST, 0)] * 2

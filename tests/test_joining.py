@@ -9,36 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import grpc
 from a2a.types import a2a_pb2
 from grpc import aio
 
 from sidecar.engine.exchange import Outcome, Side
 from sidecar.engine.lineage import JoinSource
 from sidecar.testing import RunningSidecar, running_sidecar
+from tests.served import serving
 
 SEND = "/lf.a2a.v1.A2AService/SendMessage"
 DESCRIPTORS = Path(__file__).parent.parent / "specs" / "a2a" / "a2a_v1.binpb"
-
-
-class Served(grpc.GenericRpcHandler):
-    def __init__(self, answer: Any) -> None:
-        self._answer = answer
-
-    def service(self, details: Any) -> grpc.RpcMethodHandler:
-        return grpc.unary_unary_rpc_method_handler(self._answer)
-
-
-@asynccontextmanager
-async def serving(answer: Any) -> AsyncIterator[str]:
-    server = aio.server()
-    server.add_generic_rpc_handlers((Served(answer),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await server.stop(0)
 
 
 def message(text: str, context_id: str = "", message_id: str = "m") -> bytes:

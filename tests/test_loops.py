@@ -22,6 +22,7 @@ from sidecar.config import parse
 from sidecar.engine.exchange import Mode, Side
 from sidecar.testing import RunningSidecar, running_sidecar
 from sidecar.wiring import loop_ladder
+from tests.served import serving
 from tests.stores.places import RedisServer, free_port
 
 ASK = "/lf.a2a.v1.A2AService/SendMessage"
@@ -41,26 +42,6 @@ def store(redis: RedisServer) -> str:
     with Redis.from_url(redis.url) as client:
         client.flushall()
     return redis.url
-
-
-class Served(grpc.GenericRpcHandler):
-    def __init__(self, answer: Any) -> None:
-        self._answer = answer
-
-    def service(self, details: Any) -> grpc.RpcMethodHandler:
-        return grpc.unary_unary_rpc_method_handler(self._answer)
-
-
-@asynccontextmanager
-async def serving(answer: Any) -> AsyncIterator[str]:
-    server = aio.server()
-    server.add_generic_rpc_handlers((Served(answer),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await server.stop(0)
 
 
 def request(text: str, context: str = "c") -> bytes:

@@ -1,5 +1,7 @@
 """`sidecar spec`: infer a spec from recorded exchanges, test specs against them, compare two versions.
 
+`sidecar spec shipped` says where the specs are that come with the product.
+
 Exit codes: 0 as hoped, 1 something would be refused or would break, 64 a mistake of the operator's.
 """
 
@@ -64,6 +66,19 @@ def bare_options(command: Any) -> Any:
 @click.group()
 def spec() -> None:
     """Write, test and compare specs."""
+
+
+@spec.command()
+def shipped() -> None:
+    """Print the folder of the specs that come with the product; `a2a/` in it is the pack for A2A v1."""
+    click.echo(str(shipped_folder()))
+
+
+def shipped_folder() -> Path:
+    """In an installed package they lie inside it; in a source checkout they are its `specs/`."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "shipped"
+    return installed if installed.is_dir() else package.parent / "specs"
 
 
 @spec.command(cls=ManyDocuments)

@@ -128,6 +128,8 @@ class Answer:
     status: Status
     headers: Metadata = ()
     trailers: Metadata = ()
+    is_unseen: bool = False
+    """Whether the callee's own sidecar said that the callee has not seen a request of this exchange."""
 
     @property
     def is_made_up(self) -> bool:
@@ -193,6 +195,10 @@ class Exchange:
     """What the callee's sidecar told so of what we handed down."""
     is_guarded_there: bool = False
     """Whether the callee's sidecar said that it keeps the shared state of this exchange."""
+    is_unseen_there: bool = False
+    """Whether the callee's sidecar said, with the headers of its answer, that this answer is one from its record."""
+    met: list[str] = field(default_factory=list)
+    """Other conversations that names belong to which were seen after its start; its lineage has those of the start."""
     hints: list[str] = field(default_factory=list)
     """What the caller is told beside its answer, in trailers: `loop; remaining=1`."""
     is_awaited: IsAwaited | None = None

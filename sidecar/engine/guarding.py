@@ -15,6 +15,11 @@ from sidecar.engine.exchange import Exchange, Guarding, Route, Side
 GUARDED_KEY: Final = "sidecar-guarded"
 """Trailer by which the callee's sidecar tells the caller's that it keeps the shared state. No agent sees it."""
 
+SEEN, UNSEEN = "1", "unseen"
+"""Its values: whether the callee can have seen a request of this exchange. Any other is read like the first.
+
+An answer from the record bears the second in its headers, too: whoever reads it knows before its first message.
+"""
 
 SPENT_KEY: Final = "sidecar-spent-micro-usd"
 """Trailer by which it tells what was spent of the remainder that the caller's handed down. No agent sees it."""
@@ -47,6 +52,16 @@ class Guards:
             self._guarded_there.add(route.name)
         else:
             self._guarded_there.discard(route.name)
+
+
+def mark_of(exchange: Exchange) -> str:
+    """What the callee's sidecar says of an exchange that it keeps."""
+    return SEEN if exchange.has_passed_request else UNSEEN
+
+
+def is_unseen(metadata: Iterable[tuple[str, str | bytes]]) -> bool:
+    """Whether the callee's sidecar says, in headers or trailers, that its agent was not asked."""
+    return (GUARDED_KEY, UNSEEN) in metadata
 
 
 def tells_caller(exchange: Exchange) -> bool:

@@ -18,6 +18,7 @@ from sidecar.engine.entry import ENTRY_KEY, HOPS_MAX, Entries, Rejected, entries
 from sidecar.engine.exchange import UNKNOWN_CALLER, Arrival, Side
 from sidecar.engine.join import Candidate, Candidates, JoinMode, JoinSource, Link
 from sidecar.engine.message import Names
+from sidecar.engine.state.conversations import Naming
 from sidecar.errors import DependencyError
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ class Lineage:
     """Clock.monotonic_ns by which whoever began this work stops waiting, as far as deadlines told; None if none did."""
     cause: str = ""
     """Outbound: id of the inbound exchange that caused it, and whose money it spends; empty where none did."""
+    met: tuple[str, ...] = ()
+    """Other conversations that some of its names belong to."""
 
     @property
     def trace_flags(self) -> int:
@@ -178,6 +181,7 @@ class LineageKeeper:
             inherited = self._caused(arrival, callee, names)
         parent, span_id = inherited.parent, self._ids.span_id()
         trace_id = parent.trace_id if parent else self._ids.trace_id()
+        naming = await self._conversation(arrival, callee, names, trace_id, span_id, inherited.conversation)
         return Lineage(
             trace_id=trace_id,
             span_id=span_id,
@@ -188,7 +192,8 @@ class LineageKeeper:
             source=inherited.source,
             links=inherited.links,
             exchange_id=inherited.exchange_id or self._ids.exchange_id(),
-            conversation=await self._conversation(arrival, callee, names, trace_id, span_id, inherited.conversation),
+            conversation=naming.conversation,
+            met=naming.met,
             hops=inherited.hops,
             path=inherited.path,
             remainder_micro_usd=inherited.remainder_micro_usd,
@@ -230,7 +235,9 @@ class LineageKeeper:
             if alias not in memo.aliases and len(memo.aliases) < ALIASES_MAX:
                 memo.aliases.add(alias)
                 # One by one: in a common claim, an alias of another conversation would take the new ones with it.
-                await self._named([alias], exchange.lineage.conversation)
+                naming = await self._named([alias], exchange.lineage.conversation)
+                if naming.conversation not in (exchange.lineage.conversation, *exchange.lineage.met, *exchange.met):
+                    exchange.met.append(naming.conversation)
 
     def ended(self, exchange: Exchange, status: Status) -> None:  # noqa: ARG002 - the task's state, not the status, tells whether work goes on
         """The exchange is over; an inbound one can cause calls only while its task goes on."""
@@ -304,7 +311,7 @@ class LineageKeeper:
 
     async def _conversation(
         self, arrival: Arrival, callee: str, names: Names, trace_id: str, span_id: str, inherited: str
-    ) -> str:
+    ) -> Naming:
         """Claim the names seen so far: what was inherited, then the trace, then the ids of the payload."""
         aliases = [f"trace:{trace_id}", *aliases_of(callee, trust_domain(arrival.peer.identity), names)]
         if inherited:
@@ -312,12 +319,12 @@ class LineageKeeper:
         self._remember(span_id, Memo(names, set(aliases)))
         return await self._named(aliases, inherited or trace_id)
 
-    async def _named(self, aliases: Sequence[str], proposed: str) -> str:
+    async def _named(self, aliases: Sequence[str], proposed: str) -> Naming:
         try:
             return await self._store.name_conversation(aliases, proposed)
         except DependencyError as error:
             self._complain(error)
-            return proposed
+            return Naming(proposed)
 
     def _open(self, exchange: Exchange) -> None:
         memo = self._memos.get(exchange.lineage.span_id)

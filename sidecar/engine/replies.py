@@ -26,6 +26,9 @@ NEVER_DONE: Final = frozenset(
 )
 """Refusals with which the callee's own sidecar says that the callee has not seen the request."""
 
+EITHER_WAY: Final = frozenset({Reason.STORE_UNAVAILABLE, Reason.CHECK_FAILED})
+"""Refusals that may come before the callee was asked or after it has answered: the sidecar says which in a mark."""
+
 
 def reply_of(answer: Answer) -> str:
     """The reason that another sidecar gave; empty where the callee itself answered."""
@@ -33,5 +36,14 @@ def reply_of(answer: Answer) -> str:
 
 
 def was_never_done(exchange: Exchange, answer: Answer) -> bool:
-    """Of a stream of requests the callee may have seen the first ones before a later one was refused."""
-    return reply_of(answer) in NEVER_DONE and exchange.requests.passed == 1
+    """Whether what was asked for is not done, as far as this exchange goes.
+
+    Of a stream of requests the callee may have seen the first ones before a later one was refused.
+    """
+    reply = reply_of(answer)
+    return (reply in NEVER_DONE and exchange.requests.passed == 1) or (answer.is_unseen and reply in EITHER_WAY)
+
+
+def was_never_asked(exchange: Exchange, answer: Answer) -> bool:
+    """Whether this exchange did not come to the callee: not done, or answered from the record of an earlier one."""
+    return answer.is_unseen or was_never_done(exchange, answer)

@@ -109,6 +109,7 @@ class LineUp:
             SpecCheck(),  # what breaks the contract is malformed: no check below should judge, claim or charge for it
             StreamCheck(answers_once=self._answers_once),  # the order of messages is part of the contract
             self._idempotency(),  # what is answered from the record must not be counted, charged or judged again
+            self.money.meetings(),  # what was spent before this call, and the call is one that is made
             *self._loop(),  # what is malformed or a duplicate is no visit; a loop should not reserve or charge
             self._task(),  # what a task does is kept of answers that keep their contract
             self._consistency(),  # and so is what version of a resource an answer tells
@@ -143,13 +144,15 @@ class LineUp:
     # What each is built from.
 
     def _idempotency(self) -> Check:
-        return IdempotencyCheck(
+        check = IdempotencyCheck(
             self._reach(IdempotencyCheck.name, lambda store: store.claims),
             clock=self._clock,
             answers_once=self._answers_once,
             reporter=DuplicateMetrics(self._registry, self._series_limit),
             settings=idempotency_settings(self._config),
         )
+        self.store.on_return(check.store_returned)
+        return check
 
     def _loop(self) -> list[Check]:
         """None where the configuration does not look for loops."""

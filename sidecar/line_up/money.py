@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from sidecar.checks.budget import BudgetCheck, Standing, Terms, Till
+from sidecar.checks.budget import BudgetCheck, MeetingCheck, Standing, Terms, Till
 from sidecar.config import Config
 from sidecar.engine.costs import MoneyReporter
 from sidecar.engine.ports import Clock
@@ -54,6 +54,9 @@ class Money:
         till = Till(self._store.ledger, self.spool, told=self._store_away)
         terms = Terms(self._budgets, is_shared=self._store.kind == "redis", meters_all=self._counts_all_usage)
         return BudgetCheck(till, self._prices, self._reporter, terms)
+
+    def meetings(self) -> MeetingCheck:
+        return MeetingCheck(self._store.ledger, self._budgets)
 
     async def start(self, specs: Iterable[Spec]) -> None:
         """Bring in what an earlier process could not, and load prices before the first call waits for them."""

@@ -16,9 +16,9 @@ import grpc
 from grpc import aio
 from grpc._cython import cygrpc
 
-from sidecar.engine.exchange import Answer, Arrival, Exchange, Origin, Peer, Route, Status
+from sidecar.engine.exchange import Answer, Arrival, Exchange, Origin, Peer, Route, Side, Status
 from sidecar.engine.finding import Finding, Forward, Reject, Replay, Severity
-from sidecar.engine.guarding import GUARDED_KEY, SPENT_KEY, spent_in, tells_caller
+from sidecar.engine.guarding import GUARDED_KEY, SPENT_KEY, UNSEEN, is_unseen, mark_of, spent_in, tells_caller
 from sidecar.engine.json_codec import JSON_CODEC, sniff
 from sidecar.engine.message import Codec, Direction, Message
 from sidecar.engine.pipeline import Engine
@@ -203,6 +203,8 @@ class Passage:
     async def relay_response(self) -> None:
         """The one response of a unary method. Raises AioRpcError where the callee ended otherwise."""
         response: bytes = await self._call
+        if self._may_be_from_a_record:
+            self._heed(await self._call.initial_metadata())
         await self.look(self._method.message(Direction.RESPONSE, 0, response))
         # grpc hands over the headers of a unary answer together with it.
         if headers := await self.complete():
@@ -230,8 +232,20 @@ class Passage:
             # The caller has left. Whether the call goes on is decided where its handler hears of that.
             self._context = Nobody()
 
+    @property
+    def _may_be_from_a_record(self) -> bool:
+        """Whether the callee's sidecar may keep what we keep as well, and answer in the callee's place."""
+        return self.exchange.side is Side.OUTBOUND and self.exchange.is_guarded_here
+
+    def _heed(self, headers: Any) -> None:
+        """What an answer says that the callee's sidecar gives again, checks should know before they see it."""
+        self.exchange.is_unseen_there = is_unseen(tuple(headers or ()))
+
     async def _relay_early_headers(self, call: Any) -> None:
-        headers = carried(await call.initial_metadata())
+        told = await call.initial_metadata()
+        if self._may_be_from_a_record:
+            self._heed(told)
+        headers = carried(told)
         if not headers:
             # An answer of trailers alone shows itself as empty headers with the status close behind.
             await ticks()
@@ -269,7 +283,7 @@ class Passage:
     async def _answered(self, status: Status, headers: tuple[Any, ...], trailers: Any) -> tuple[Any, ...]:
         """The trailers for the caller, once the engine has heard of the answer. Raises Refused."""
         told = tuple(trailers or ())
-        answer = Answer(status, headers, carried(told))
+        answer = Answer(status, headers, carried(told), is_unseen(told))
         decision = await self._way.engine.answered(
             self.exchange,
             answer,
@@ -281,9 +295,12 @@ class Passage:
         return (*answer.trailers, *self._own_trailers())
 
     def _own_trailers(self) -> list[tuple[str, str]]:
-        own = [(HINT_TRAILER, hint) for hint in self.exchange.hints]
+        own: list[tuple[str, str]] = []
+        if isinstance(self.exchange.decision, Forward):
+            # A refusal says what is the matter: that something else was near its limit would only confuse.
+            own += [(HINT_TRAILER, hint) for hint in self.exchange.hints]
         if tells_caller(self.exchange):
-            own.append((GUARDED_KEY, "1"))
+            own.append((GUARDED_KEY, mark_of(self.exchange)))
             if (spent := self.exchange.spent_micro_usd) is not None:
                 own.append((SPENT_KEY, str(spent)))
         return own
@@ -309,8 +326,9 @@ class Passage:
         """The recorded answer, byte for byte, with one trailer more that marks it as ours."""
         recording = replay.recording
         await self._end(Status(recording.code, recording.details, Origin.SIDECAR))
-        if recording.headers and not self._sent_headers:
-            await self._context.send_initial_metadata(recording.headers)
+        mark = ((GUARDED_KEY, UNSEEN),) if tells_caller(self.exchange) else ()
+        if (recording.headers or mark) and not self._sent_headers:
+            await self._context.send_initial_metadata((*recording.headers, *mark))
         await self._give_again(recording.messages)
         trailers = (*recording.trailers, *replay_trailers(), *self._own_trailers())
         if recording.code != "OK":

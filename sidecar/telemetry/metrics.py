@@ -117,7 +117,7 @@ class MetricsReporter:
             finding.check, finding.rule, finding.severity, exchange.caller, exchange.callee, action
         ).add()
         if finding.severity is Severity.INTERNAL and isinstance(exchange.decision, Forward):
-            self.fail_open(finding.check, finding.rule)
+            self.fail_open(finding.check, finding.rule.replace("-", "_"))
         if action is Action.REJECTED and (finding.reason is Reason.OVERLOADED or is_breakers(finding)):
             self.shed(exchange.callee, finding.rule)
 

@@ -115,12 +115,18 @@ class Sidecar:
         return await self.engine.message(exchange, message(document or {}, Direction.REQUEST))
 
     async def answers(
-        self, exchange: Exchange, *documents: Any, trailers: Any = (), code: str = "OK", **there: Any
+        self,
+        exchange: Exchange,
+        *documents: Any,
+        trailers: Any = (),
+        code: str = "OK",
+        is_unseen: bool = False,
+        **there: Any,
     ) -> None:
         """The callee answers, and the exchange ends."""
         for number, document in enumerate(documents):
             await self.engine.message(exchange, message(document, Direction.RESPONSE, number))
-        await self.engine.answered(exchange, Answer(Status(code), (), tuple(trailers)), **there)
+        await self.engine.answered(exchange, Answer(Status(code), (), tuple(trailers), is_unseen), **there)
         await self.engine.end(exchange, Status(code))
 
     async def call(self, *documents: Any, metadata: Any = (), method: str = METHOD, **more: Any) -> Exchange:

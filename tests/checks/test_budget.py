@@ -322,21 +322,61 @@ async def test_a_purse_starts_anew_with_its_window():
     assert isinstance((await sidecar.call({})).decision, Forward)
 
 
-async def test_the_second_sidecar_of_an_exchange_neither_counts_nor_settles():
-    """Both keep the state of a call until they know of each other; with one ledger it is counted once."""
+async def two_sidecars(spool: Any = None) -> tuple[Sidecar, Sidecar, Any, Any]:
+    """One exchange that the caller's and the callee's sidecar both keep, on one ledger, as it stands at the callee."""
     clock = ManualClock()
     store = open_memory(clock)
-    ours = Sidecar("planner", budget(scope="global"), store=store, clock=clock, is_shared=True)
+    ours = Sidecar("planner", budget(scope="global"), store=store, clock=clock, is_shared=True, spool=spool)
     theirs = Sidecar("writer", budget(scope="global"), store=store, clock=clock, is_shared=True)
     out = await ours.leaves("writer")
     await ours.asks(out)
     inbound = await theirs.arrives(ours.engine.stamp(out))
     assert inbound.lineage.exchange_id == out.lineage.exchange_id
     await theirs.asks(inbound)
+    assert await ours.money() == (0, CENT)
+    return ours, theirs, out, inbound
+
+
+async def test_an_exchange_of_two_sidecars_on_one_ledger_is_settled_once_by_the_callees():
+    """Both keep the state of a call until they know of each other; the callee's is nearer to what it cost."""
+    ours, theirs, out, inbound = await two_sidecars()
     theirs.engine.stamp(inbound)
     await theirs.answers(inbound, costing(7))
-    assert await ours.money() == (0, CENT)
+    assert await ours.money() == (7, 0)
     await ours.answers(out, costing(7), is_guarded_there=True)
+    assert await ours.money() == (7, 0)
+    assert ours.told.costs + theirs.told.costs == [("writer", 7, "reported")]
+
+
+async def test_what_the_callees_sidecar_refuses_before_the_callee_is_asked_is_given_back_by_either():
+    """By the callee's, or by the caller's where the other has not come to money at all."""
+    ours, theirs, out, inbound = await two_sidecars()
+    await theirs.engine.end(inbound, Status("UNAVAILABLE", origin=Origin.SIDECAR))
+    assert await ours.money() == (0, 0)
+    ours, theirs, out, _ = await two_sidecars()
+    reply = (("sidecar-reply", "STORE_UNAVAILABLE"),)
+    await ours.answers(out, trailers=reply, code="UNAVAILABLE", is_guarded_there=True, is_unseen=True)
+    assert await ours.money() == (0, 0)
+    assert (ours.told.costs, theirs.told.costs) == ([], [])
+
+
+async def test_an_answer_from_the_callees_record_is_paid_for_once_though_it_says_what_it_cost():
+    """It was charged when it was made; the caller's sidecar, which did not know of it, gives its hold back."""
+    ours, _, out, _ = await two_sidecars()
+    reply = (("sidecar-reply", "REPLAYED"),)
+    await ours.answers(out, costing(7), trailers=reply, is_guarded_there=True, is_unseen=True)
+    assert await ours.money() == (0, 0)
+    assert ours.told.costs == []
+
+
+async def test_of_an_answer_that_the_callees_sidecar_refused_that_one_tells_the_cost():
+    """The caller's has not seen it, and would have put its estimate in the place of what was reported."""
+    ours, theirs, out, inbound = await two_sidecars()
+    reply = (("sidecar-reply", "RESPONSE_SPEC_VIOLATION"),)
+    await ours.answers(out, trailers=reply, code="INTERNAL", is_guarded_there=True)
+    assert await ours.money() == (0, CENT)
+    theirs.engine.stamp(inbound)
+    await theirs.answers(inbound, costing(7))
     assert await ours.money() == (7, 0)
     assert ours.told.costs + theirs.told.costs == [("writer", 7, "reported")]
 

@@ -6,5 +6,5 @@
 - *fault*: something real that goes wrong and is put right again: a process killed, a store stopped.
 - *life*: what became of one alert: pending, firing, delivered, resolved.
 
-It is no part of the test suite: `make e2e`.
+`make e2e` runs it. Part of the test suite is only what can be held without running it (`test_registered.py`).
 """

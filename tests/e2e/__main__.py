@@ -41,17 +41,16 @@ def main(arguments: Sequence[str]) -> int:
     try:
         is_proven = run_to_the_end(run(flags, folder))
     except asyncio.CancelledError:
-        print(f"interrupted; logs and databases are in {folder}")
+        print("interrupted")
         return INTERRUPTED
     if is_proven and not flags.keep:
         shutil.rmtree(folder)
-    else:
-        print(f"logs and databases are in {folder}")
     return 0 if is_proven else 1
 
 
 async def run(flags: argparse.Namespace, folder: Path) -> bool:
     tell = Progress()
+    tell(f"logs, databases and configurations are in {folder}")
     faults = [fault for fault in FAULTS if not flags.only or {shown.alert for shown in fault.shows} & set(flags.only)]
     for attempt in range(1, ATTEMPTS + 1):
         try:

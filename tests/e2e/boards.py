@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dashboards import check
+from sidecar.demo.fleet import StartError
 from sidecar.demo.play import SCENES
 from sidecar.demo.scenes import House
 from tests.e2e.faults import FAULTS
@@ -23,7 +24,7 @@ from tests.e2e.oddities import oddities
 from tests.e2e.progress import ROOT, Progress, run_to_the_end
 from tests.e2e.stand import WARM_UP_S, Stand, stand
 from tests.e2e.traffic import ordinary_traffic
-from tests.e2e.world import Tell
+from tests.e2e.world import Tell, WorldError
 
 FACTOR = 60.0
 
@@ -32,7 +33,7 @@ FAULT_S = 8.0
 
 AT_ONCE = 6
 
-AGENTS = ("planner", "teller", "doorman", "cashier", "porter")
+AGENTS = ("planner", "spender", "doorman", "cashier", "porter", "assayer")
 """Of whom between them all is true that a board can say of an agent."""
 
 EXEMPLARS = "exemplars of "
@@ -44,18 +45,22 @@ RATE_S = 15.0
 
 def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="sidecar-boards-"))
-    results = run_to_the_end(asked_live(folder, Progress()))
+    try:
+        results = run_to_the_end(asked_live(folder, Progress()))
+    except (StartError, WorldError, asyncio.CancelledError) as error:
+        print(error or "interrupted")
+        return 1
     missing = [each for each in results if not each.has_data]
     print(check.table(results))
     print(f"\n{len(results)} queries, {len(missing)} without data")
     if missing:
-        print(f"logs and databases are in {folder}")
         return 1
     shutil.rmtree(folder)
     return 0
 
 
 async def asked_live(folder: Path, tell: Tell) -> list[check.Result]:
+    tell(f"logs, databases and configurations are in {folder}")
     async with stand(ROOT, folder, FACTOR, tell) as standing:
         began_s = time.time()
         await asyncio.sleep(WARM_UP_S)
@@ -95,15 +100,16 @@ async def asked(stand: Stand, since_s: float) -> list[check.Result]:
 
 
 def as_each_agent(url: str, window: check.Window) -> list[check.Result]:
-    """No agent does everything, so a panel about one of them is asked about each of AGENTS until it has data."""
-    results = check.check(url, window=window)
+    """No agent does everything, so what a board says about one is asked about each of AGENTS until there is data."""
+    about_one = check.FOLDER / "agent.json"
+    others = [path for path in sorted(check.FOLDER.glob("*.json")) if path != about_one]
+    results = check.check(url, window=window, boards=[about_one])
     for agent in AGENTS:
         if all(result.has_data for result in results):
             break
-        others = check.check(url, window=window, variables={"agent": agent})
-        pairs = zip(results, others, strict=True)
-        results = [result if result.has_data else other for result, other in pairs]
-    return results
+        again = check.check(url, window=window, boards=[about_one], variables={"agent": agent})
+        results = [first if first.has_data else second for first, second in zip(results, again, strict=True)]
+    return results + check.check(url, window=window, boards=others)
 
 
 def linked(result: check.Result, traces: Set[str]) -> check.Result:

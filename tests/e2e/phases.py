@@ -14,7 +14,7 @@ from tests.e2e.monitoring import JOB, key_of
 from tests.e2e.oddities import oddities
 from tests.e2e.stand import Stand
 from tests.e2e.template import AlertRule
-from tests.e2e.traffic import ordinary_traffic
+from tests.e2e.traffic import Served, ordinary_traffic
 from tests.e2e.world import Tell, World
 
 AT_ONCE = 8
@@ -42,19 +42,26 @@ class Seen:
     """Alerts that fired, or at the end were pending, and that nobody had asked for."""
     passing: list[str] = field(default_factory=list)
     """Alerts that were pending for a moment and came to nothing."""
+    served: Served = field(default_factory=Served)
+    """Ordinary calls of the healthy run."""
     took_s: float = 0.0
 
 
 async def healthy(stand: Stand, duration_s: float, tell: Tell) -> Seen:
     """Ordinary traffic alone. Nothing may fire, and at the end nothing may be about to."""
     began_s, from_s = time.monotonic(), time.time()
-    async with ordinary_traffic(stand.world):
+    async with ordinary_traffic(stand.world) as served:
         while (left_s := began_s + duration_s - time.monotonic()) > 0:
             tell(f"healthy run: {left_s:.0f} s more; {len(stand.watch.now)} alerts pending or firing")
             await asyncio.sleep(min(PROGRESS_S, left_s))
         pending = [life.shown(alert) for alert in stand.watch.now]
     fired, passing = await history(stand, from_s)
-    return Seen(strays=[*map(told, fired), *pending], passing=[*map(told, passing)], took_s=time.monotonic() - began_s)
+    return Seen(
+        strays=[*map(told, fired), *pending],
+        passing=[*map(told, passing)],
+        served=served,
+        took_s=time.monotonic() - began_s,
+    )
 
 
 async def faulty(stand: Stand, faults: Sequence[Fault], tell: Tell) -> Seen:

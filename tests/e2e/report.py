@@ -65,6 +65,9 @@ def mistakes(seen: Seen, in_healthy: Seen, unregistered: Sequence[str], results:
     """Every reason for which the run is no proof; empty where it is one."""
     found = list(unregistered)
     found += [f"in the healthy run: {stray}" for stray in in_healthy.strays]
+    found += [f"in the healthy run, an ordinary call: {failure}" for failure in in_healthy.served.failures]
+    if not in_healthy.served.count:
+        found.append("in the healthy run nobody called")
     found += [f"in the fault run, asked for by nobody: {stray}" for stray in seen.strays]
     found += [f"{life}: {trouble}" for _, life in seen.lives for trouble in life.troubles]
     empty = [each for each in results if not each.has_data]
@@ -78,7 +81,9 @@ def mistakes(seen: Seen, in_healthy: Seen, unregistered: Sequence[str], results:
 def tell(seen: Seen, in_healthy: Seen, found: Sequence[str]) -> None:
     console = Console(width=WIDTH, highlight=False)
     console.print(table(seen, in_healthy))
-    console.print(f"healthy run {in_healthy.took_s:.0f} s, fault run {seen.took_s:.0f} s")
+    console.print(
+        f"healthy run {in_healthy.took_s:.0f} s with {in_healthy.served.count} calls, fault run {seen.took_s:.0f} s"
+    )
     for passing in in_healthy.passing:
         console.print(f"pending for a moment in the healthy run: {passing}", markup=False)
     for mistake in found:

@@ -6,7 +6,9 @@ import asyncio
 import itertools
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from sidecar.demo.user import Answer, ask
@@ -16,8 +18,17 @@ TOPICS: Final = ("bridges", "moon landings", "lighthouses")
 """What the researcher knows, apart from the two topics on which somebody makes a mistake."""
 
 
-class Trouble(Exception):
-    """Ordinary traffic was not served, so nothing that follows would prove anything."""
+@dataclass(slots=True)
+class Served:
+    """What became of ordinary calls. Where they are not served, alerts that stay silent prove nothing."""
+
+    count: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def note(self, answer: Answer) -> None:
+        self.count += 1
+        if answer.code != "OK" or answer.state not in ("", "COMPLETED"):
+            self.failures.append(f"{answer.code} {answer.state} {answer.message or answer.said}")
 
 
 @asynccontextmanager
@@ -55,16 +66,19 @@ async def again_and_again(
 
 
 @asynccontextmanager
-async def ordinary_traffic(world: World) -> AsyncIterator[None]:
+async def ordinary_traffic(world: World) -> AsyncIterator[Served]:
     """Everybody is asked something now and then, for as long as the block lasts."""
-    async with AsyncExitStack() as stack:
-        for act, every_s in (
-            (lambda number: question(world, number), 1.5),
-            (lambda number: judged_text(world, number), 2.0),
-            (lambda number: errands(world, number), 0.2),
-        ):
-            await stack.enter_async_context(again_and_again(act, every_s))
-        yield
+    served = Served()
+
+    async def noted(ask_one: Callable[[World, int], Awaitable[Answer]], number: int) -> None:
+        served.note(await ask_one(world, number))
+
+    async with (
+        again_and_again(partial(noted, question), 1.5),
+        again_and_again(partial(noted, judged_text), 2.0),
+        again_and_again(partial(noted, errand), 0.2),
+    ):
+        yield served
 
 
 async def question(world: World, number: int) -> Answer:
@@ -84,7 +98,7 @@ async def written_up(world: World, post: str, topic: str) -> Answer:
     return await ask(world.stage.sidecar(post), {"data": found.data})
 
 
-async def errands(world: World, number: int) -> object:
+async def errand(world: World, number: int) -> Answer:
     """One errand for one of the posts, each in its turn."""
     names = ["teller", *(name for name, post in world.posts.items() if post.program != "writer")]
     name = names[number % len(names)]

@@ -23,6 +23,7 @@ from sidecar.engine.lineage import (
     caller_of,
 )
 from sidecar.engine.message import NO_NAMES, Names
+from sidecar.engine.state import Naming
 from sidecar.errors import DependencyError, StoreUnavailable
 from sidecar.stores.memory import MemoryConversations
 from sidecar.v1.lineage_pb2 import LineageBody, LineageEntry
@@ -86,13 +87,13 @@ class CountingStore(MemoryConversations):
         super().__init__()
         self.claims: list[list[str]] = []
 
-    async def name_conversation(self, aliases: Sequence[str], proposed: str) -> str:
+    async def name_conversation(self, aliases: Sequence[str], proposed: str) -> Naming:
         self.claims.append(list(aliases))
         return await super().name_conversation(aliases, proposed)
 
 
 class AbsentStore(MemoryConversations):
-    async def name_conversation(self, aliases: Sequence[str], proposed: str) -> str:
+    async def name_conversation(self, aliases: Sequence[str], proposed: str) -> Naming:
         raise StoreUnavailable("no route to store")
 
 

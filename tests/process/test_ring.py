@@ -11,8 +11,9 @@ import yaml
 from grpc import aio
 
 from tests.process.programs import Program
+from tests.served import serving
 from tests.stores.places import RedisServer, free_port
-from tests.test_loops import ASK, DESCRIPTORS, Agent, request, serving
+from tests.test_loops import ASK, DESCRIPTORS, Agent, request
 
 NAMES = ("a", "b", "c")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.errors import ConfigError, StoreUnavailable
+from sidecar.stores.sqlite import open_sqlite
 from sidecar.stores.sqlite.database import FORMAT, Database
 from sidecar.testing import ManualClock
 
@@ -71,6 +72,48 @@ async def test_a_file_that_another_process_holds_too_long_is_away(tmp_path: Path
     other.close()
     assert await one.run(add) == 1
     await one.close()
+
+
+class Watching:
+    """Writes down what a file's store says of itself."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def verb_failed(self, kind: str, verb: str) -> None:
+        self.heard.append(f"{kind} failed {verb}")
+
+    def store_left(self, kind: str) -> None:
+        self.heard.append(f"{kind} left")
+
+    def store_returned(self, kind: str) -> None:
+        self.heard.append(f"{kind} returned")
+
+    def store_forgot(self, kind: str, what: str) -> None:
+        raise AssertionError("a file forgets nothing")
+
+
+async def test_a_file_that_is_away_says_so_once_and_that_it_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Each verb that fails is counted under the port's name for it; who waits for the return hears of it."""
+    monkeypatch.setattr("sidecar.stores.sqlite.database.BUSY_LIMIT_MS", 50)
+    watching, returned = Watching(), []
+    store = open_sqlite(tmp_path / "state.db", ManualClock(), watching)
+    store.on_return(lambda: returned.append(True))
+    other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await store.ledger.settle("x", 1)
+    with pytest.raises(StoreUnavailable):
+        await store.conversations.name_conversation(["trace:1"], "one")
+    other.execute("ROLLBACK")
+    other.close()
+    assert returned == []
+    await store.ledger.settle("x", 1)
+    await store.ledger.settle("x", 1)
+    await store.close()
+    failed = ["sqlite failed settle", "sqlite left", "sqlite failed settle", "sqlite failed name_conversation"]
+    assert (watching.heard, returned) == ([*failed, "sqlite returned"], [True])
 
 
 async def test_more_verbs_than_may_wait_find_the_store_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

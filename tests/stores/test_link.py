@@ -12,6 +12,7 @@ from redis import Redis
 
 from sidecar.errors import StoreUnavailable
 from sidecar.stores.redis import LinkTls, RedisLink, Script
+from sidecar.stores.redis.link import CONNECTIONS_MAX
 from tests.stores.places import RedisServer, free_port
 from tests.transparency.certs import TlsFiles, make_tls_files
 
@@ -19,7 +20,7 @@ ECHO = Script("echo", "return ARGV[1]")
 COUNT = Script("count", "return redis.call('INCR', KEYS[1])")
 BROKEN = Script("broken", "return nothing.at_all")
 NOW = Script("now", "return now")
-SLOW = Script("slow", "local i = 0 while i < tonumber(ARGV[1]) do i = i + 1 end return i")
+SLOW_COUNT = Script("slow_count", "for _ = 1, tonumber(ARGV[1]) do end return redis.call('INCR', KEYS[1])")
 
 
 class Watching:
@@ -179,6 +180,48 @@ async def test_a_redis_that_hangs_costs_a_verb_its_time_out_and_the_next_one_not
             await link.run(ECHO, ["k"], ("x",))
         assert loop.time() - began_s - paid_s < 0.1
         await until(lambda: not link.is_away)
+
+
+async def test_a_verb_that_was_on_its_way_says_that_it_may_have_happened(redis_url: str):
+    """It timed out and was done all the same; one that was never sent cannot have been."""
+    async with linked(redis_url, timeout_s=0.2) as link:
+        await link.run(SLOW_COUNT, ["n"], (1,))
+        with pytest.raises(StoreUnavailable) as sent:
+            await link.run(SLOW_COUNT, ["n"], (40_000_000,))
+        with pytest.raises(StoreUnavailable) as unsent:
+            await link.run(COUNT, ["n"])
+        assert (sent.value.may_have_happened, unsent.value.may_have_happened) == (True, False)
+        await until(lambda: not link.is_away)
+        assert await link.run(COUNT, ["n"]) == 3
+
+
+async def test_a_verb_that_is_left_by_a_closing_link_may_have_happened(redis_url: str):
+    """The process stops while it waits for an answer."""
+    async with linked(redis_url, timeout_s=5.0) as link:
+        await link.run(COUNT, ["n"])
+        with Redis.from_url(redis_url) as redis:
+            redis.execute_command("CLIENT", "PAUSE", 300, "ALL")
+        asked = asyncio.ensure_future(link.run(COUNT, ["n"]))
+        await asyncio.sleep(0.05)
+    with pytest.raises(StoreUnavailable) as left:
+        await asked
+    assert left.value.may_have_happened
+
+
+async def test_as_many_pipelines_as_there_may_be_are_no_absence(redis_url: str):
+    """Redis is slow to answer all of them, and is asked whether it is well at the same time."""
+    watching = Watching()
+    async with linked(redis_url, watching, timeout_s=5.0) as link:
+        await link.run(ECHO, ["k"], ("warm",))
+        with Redis.from_url(redis_url) as redis:
+            redis.execute_command("CLIENT", "PAUSE", 300, "ALL")
+        asked = []
+        for number in range(CONNECTIONS_MAX):
+            asked.append(asyncio.ensure_future(link.run(ECHO, ["k"], (number,))))
+            await asyncio.sleep(0.005)
+        assert await link._probe()
+        assert await asyncio.gather(*asked) == [b"%d" % number for number in range(CONNECTIONS_MAX)]
+    assert watching.heard == []
 
 
 async def test_a_verb_whose_caller_left_harms_no_other(redis_url: str):

@@ -99,17 +99,30 @@ async def test_calls_go_on_by_what_was_last_known_and_what_was_charged_since(sce
 
 
 async def test_local_charges_are_brought_in_once_when_the_ledger_is_back(scene: Scene):
-    """Under their own ids, whatever is asked twice."""
+    """Under their own ids, whatever is asked twice. The first alone finds out whether anybody answers."""
     scene.shared.is_away = True
     receipts = [await scene.till.reserve(await scene.exchange(), 10, HOLDS) for _ in range(5)]
-    for number, receipt in enumerate(receipts):
+    for number, receipt in enumerate(receipts, 1):
         await scene.till.settle(receipt, number)
     assert (scene.spool.waiting, await scene.spent()) == (5, (0, 0))
     scene.shared.is_away, scene.shared.loses_answers = False, True
     await scene.spool.merge()
-    assert (scene.spool.waiting, await scene.spent()) == (5, (10, 0))
+    assert (scene.spool.waiting, await scene.spent()) == (5, (1, 0))
     await scene.merged()
-    assert (scene.spool.waiting, await scene.spent()) == (0, (10, 0))
+    assert (scene.spool.waiting, await scene.spent()) == (0, (15, 0))
+
+
+async def test_what_another_sidecar_settles_is_left_to_it(scene: Scene):
+    """What stood in for the ledger here holds nothing any more, and the next process finds nothing of it."""
+    scene.shared.is_away = True
+    receipt = await scene.till.reserve(await scene.exchange(), LIMIT, HOLDS)
+    await scene.till.leave(receipt)
+    assert (await scene.till.reserve(await scene.exchange(), LIMIT, HOLDS)).reservation.refused_by is None
+    assert scene.spool.waiting == 1
+    if scene.file is not None:
+        assert len(await scene.file.load()) == 1
+    await scene.till.leave(receipt)  # a second time, or of what was settled: nothing happens
+    assert scene.spool.waiting == 1
 
 
 async def test_a_call_that_is_still_under_way_is_brought_in_when_it_ends(scene: Scene):

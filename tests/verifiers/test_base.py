@@ -222,7 +222,11 @@ async def coroutine(_: Evidence) -> Verdict:
     return await Coroutine()(_)
 
 
-@pytest.mark.parametrize("judge", [passes, coroutine, Coroutine(), lambda e: coroutine(e)], ids=repr)
+@pytest.mark.parametrize(
+    "judge",
+    [passes, coroutine, Coroutine(), lambda e: coroutine(e)],
+    ids=["function", "coroutine", "callable", "lambda"],
+)
 async def test_a_judge_may_be_a_function_or_a_coroutine_function(judge: Any) -> None:
     """Also an object, and a function that gives an awaitable."""
     async with asked(judge) as caller:

@@ -37,6 +37,8 @@ class Bill:
     was_turned_away: bool = False
     """Whether the callee's own sidecar said that the callee has not seen the request."""
     is_settled: bool = False
+    is_counted: bool = True
+    """Whether the ledger took what we settled: of two sidecars that keep one charge, one settles it."""
     cost: Cost | None = None
     """Once it is settled: what the call cost; None where it cost nothing that anybody knows of."""
 

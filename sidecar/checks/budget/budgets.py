@@ -64,7 +64,10 @@ class Budget:
         return Hold(self.purse(exchange), self.limit_micro_usd, is_binding)
 
     def purse(self, exchange: Exchange) -> Purse:
-        return Purse(self.name, self._account(exchange), self.window, self._keep_s)
+        return self.purse_of(self._account(exchange))
+
+    def purse_of(self, account: str) -> Purse:
+        return Purse(self.name, account, self.window, self._keep_s)
 
     def _account(self, exchange: Exchange) -> str:
         if self.scope is Scope.CONVERSATION:

@@ -10,14 +10,14 @@ from sidecar.checks.budget.bill import Bill
 from sidecar.checks.budget.budgets import Budget, Scope, handed_down
 from sidecar.checks.budget.reads import CountedTasks, is_read
 from sidecar.checks.budget.sentences import CHECK, exhausted, near_limit
-from sidecar.checks.budget.till import Till
+from sidecar.checks.budget.till import Receipt, Till
 from sidecar.checks.budget.waste import waste_of
 from sidecar.engine.costs import Cost, MoneyReporter, Prices
 from sidecar.engine.exchange import Answer, Exchange, Side, Status
 from sidecar.engine.finding import Finding
 from sidecar.engine.join import TERMINAL_STATES, UNTOLD_STATES, plain_state
 from sidecar.engine.message import Direction, Message
-from sidecar.engine.replies import was_never_done
+from sidecar.engine.replies import was_never_asked
 from sidecar.engine.state.ledger import Balance, Hold
 from sidecar.engine.usage import NO_USAGE
 
@@ -89,7 +89,7 @@ class BudgetCheck:
             return
         bill.see_metadata(answer.headers)
         bill.see_metadata(answer.trailers)
-        bill.was_turned_away = was_never_done(exchange, answer) and bill.meter.usage.is_empty
+        bill.was_turned_away = was_never_asked(exchange, answer) and (answer.is_unseen or bill.meter.usage.is_empty)
         await self._settle(exchange, bill)
         await self._account_for_slice(exchange)
 
@@ -204,13 +204,16 @@ class BudgetCheck:
     # Settling.
 
     async def _settle(self, exchange: Exchange, bill: Bill) -> None:
-        """Once: given back if the call never went out, else made true."""
+        """Once: given back if the call never went out, else made true.
+
+        With a common ledger the callee's sidecar settles what the caller's has reserved: it is nearer to the truth.
+        """
         if bill.is_settled:
             return
         bill.is_settled, receipt = True, bill.receipt
-        if receipt is not None and (not receipt.reservation.is_new or receipt.reservation.refused_by is not None):
+        if receipt is not None and not self._is_ours(exchange, receipt):
             return
-        if bill.was_turned_away or not has_reached_callee(exchange):
+        if bill.was_turned_away or exchange.is_unseen_there or not has_reached_callee(exchange):
             if receipt is not None:
                 await self._till.settle(receipt, 0)
             return
@@ -218,14 +221,27 @@ class BudgetCheck:
         if cost is None:
             return
         total = self._total(exchange, cost)
-        if receipt is not None:
-            await self._till.settle(receipt, total)
+        if receipt is not None and self._is_told_there(exchange, bill):
+            bill.is_counted = False
+            await self._till.leave(receipt)
+        elif receipt is not None:
+            bill.is_counted = await self._till.settle(receipt, total)
             self._tell_overdrawn(bill, total)
         elif total and bill.holds:
-            await self._till.charge(exchange.lineage.exchange_id, bill.holds, total)
+            bill.is_counted = await self._till.charge(exchange.lineage.exchange_id, bill.holds, total)
         if self._counts(exchange, bill):
             self._reporter.cost_settled(exchange.callee, cost)
             self._reporter.edge_charged(exchange.caller, exchange.callee, cost.micro_usd)
+
+    def _is_ours(self, exchange: Exchange, receipt: Receipt) -> bool:
+        """Whether there is a hold that we may settle: our own, or that of the caller's sidecar."""
+        if receipt.reservation.refused_by is not None:
+            return False
+        return receipt.reservation.is_new or (self._terms.is_shared and exchange.side is Side.INBOUND)
+
+    def _is_told_there(self, exchange: Exchange, bill: Bill) -> bool:
+        """Whether the callee's sidecar knows what it cost and we do not: it saw an answer that it did not let pass."""
+        return self._terms.is_shared and exchange.is_guarded_there and bill.meter.usage.is_empty
 
     def _cost(self, exchange: Exchange, bill: Bill) -> Cost | None:
         reported = bill.meter.usage
@@ -249,9 +265,10 @@ class BudgetCheck:
     def _counts(self, exchange: Exchange, bill: Bill) -> bool:
         """Whether this sidecar tells the reporter of a call that another one keeps too: of two, one does.
 
-        With a common ledger that is whoever reserved; else the callee's.
+        With a common ledger that is whoever settled; else, or while that is away, the callee's.
         """
-        return not exchange.is_guarded_there or (self._terms.is_shared and bill.receipt is not None)
+        is_common = self._terms.is_shared and bill.receipt is not None and not bill.receipt.is_local
+        return bill.is_counted and (is_common or not exchange.is_guarded_there)
 
     def _tell_waste(self, exchange: Exchange, bill: Bill, status: Status) -> None:
         if bill.cost is None or not bill.cost.micro_usd or not self._counts(exchange, bill):

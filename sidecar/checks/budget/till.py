@@ -84,30 +84,37 @@ class Till:
             self._spool.saw(answer.balances)
         return Receipt(charge_id, answer)
 
-    async def settle(self, receipt: Receipt, amount_micro_usd: int) -> None:
-        """Whatever becomes of the store: what was spent is spent."""
+    async def settle(self, receipt: Receipt, amount_micro_usd: int) -> bool:
+        """Whatever becomes of the store: what was spent is spent. False where another sidecar had settled it before."""
         if receipt.is_local:
             assert self._spool is not None
-            await self._spool.settle(receipt.charge_id, amount_micro_usd)
-            return
+            return await self._spool.settle(receipt.charge_id, amount_micro_usd)
         try:
-            await self._shared.settle(receipt.charge_id, amount_micro_usd)
+            return await self._shared.settle(receipt.charge_id, amount_micro_usd)
         except StoreUnavailable:
             if self._spool is None:
                 raise
             await self._spool.settle_later(receipt.charge_id, amount_micro_usd, receipt.draws, receipt.held_micro_usd)
+            return True
 
-    async def charge(self, charge_id: str, holds: Sequence[Hold], amount_micro_usd: int) -> None:
-        """Money that nobody reserved."""
+    async def leave(self, receipt: Receipt) -> None:
+        """Another sidecar settles it, in the shared ledger; what stood in for that here is forgotten."""
+        if receipt.is_local:
+            assert self._spool is not None
+            await self._spool.forget(receipt.charge_id)
+
+    async def charge(self, charge_id: str, holds: Sequence[Hold], amount_micro_usd: int) -> bool:
+        """Money that nobody reserved. False where another sidecar had charged it before."""
         balances: Sequence[Balance] = ()
         try:
             balances = await self._shared.balances(holds)
-            await self._shared.charge(charge_id, [balance.draw for balance in balances], amount_micro_usd)
+            return await self._shared.charge(charge_id, [balance.draw for balance in balances], amount_micro_usd)
         except StoreUnavailable:
             if self._spool is None:
                 raise
             draws = [balance.draw for balance in balances] or self._spool.draws(holds)
             await self._spool.charge_later(charge_id, draws, amount_micro_usd)
+            return True
 
     async def used(self, hold: Hold) -> int:
         """What was spent and is held of one purse."""

@@ -64,7 +64,8 @@ class ConsistencyCheck:
         if edge is None or not message.is_readable:
             return None
         if message.direction is Direction.RESPONSE:
-            return await self._answered(exchange, edge, message)
+            # One from the callee's record tells of a version that was, and was told when it was.
+            return None if exchange.is_unseen_there else await self._answered(exchange, edge, message)
         if edge.terms.writes:
             return await self._write_asked(exchange, edge, message)
         await self._read_asked(exchange, edge, message)

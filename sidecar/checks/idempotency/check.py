@@ -105,6 +105,10 @@ class IdempotencyCheck:
         if (underway := self._underway.get(exchange)) is not None:
             underway.hold.answer = answer
 
+    def store_returned(self) -> None:
+        """Tell it at once what it has not heard."""
+        self._keeper.pay_soon()
+
     async def on_end(self, exchange: Exchange, status: Status) -> Sequence[Finding] | None:
         """Settle, before the caller hears: its next call meets a settled claim. Whoever waits here is woken."""
         underway = self._underway.pop(exchange, None)

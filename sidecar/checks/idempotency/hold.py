@@ -8,6 +8,7 @@ from typing import Final
 
 from sidecar.engine.exchange import Answer, Exchange, Origin, Status
 from sidecar.engine.finding import Forward
+from sidecar.engine.join import TERMINAL_STATES, plain_state
 from sidecar.engine.message import Message
 from sidecar.engine.recording import Recording
 from sidecar.engine.replies import reply_of, was_never_done
@@ -77,13 +78,18 @@ class Hold:
             return Ending.FREED
         if self.answer is not None:
             return ending_of(exchange, self.answer)
-        # We refused a response, or something failed in the middle. A unary callee had answered by then.
-        is_done = answers_once and exchange.responses.messages > 0 and status.origin is Origin.SIDECAR
-        return Ending.DONE if is_done else Ending.DOUBTED
+        # We refused a response, or something failed in the middle. A unary callee had answered by then; of a stream
+        # that was cut off nobody knows how far it came, unless it had said that its task has ended.
+        has_answered = exchange.responses.messages > 0 and (answers_once or has_ended(exchange))
+        return Ending.DONE if has_answered and status.origin is Origin.SIDECAR else Ending.DOUBTED
 
     def may_be_replayed(self, exchange: Exchange) -> bool:
         """An answer that was refused to its first caller is no answer for the next."""
         return isinstance(exchange.decision, Forward)
+
+
+def has_ended(exchange: Exchange) -> bool:
+    return plain_state(exchange.names.task_state).replace("-", "_") in TERMINAL_STATES
 
 
 def ending_of(exchange: Exchange, answer: Answer) -> Ending:

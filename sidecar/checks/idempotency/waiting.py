@@ -118,7 +118,15 @@ class Keeper:
 
     def begin(self, work: Work) -> None:
         """Ask the store beside the call."""
-        task = asyncio.get_running_loop().create_task(self._try(work))
+        self._beside(self._try(work))
+
+    def pay_soon(self) -> None:
+        """The store is back: whoever waits for what it has not heard need not wait for the next round."""
+        if self._owed:
+            self._beside(self._pay())
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 

@@ -20,7 +20,7 @@ from sidecar.engine.exchange import Answer, Exchange, Status
 from sidecar.engine.finding import Action, Finding, Reject
 from sidecar.engine.message import Direction, Message
 from sidecar.engine.ports import Clock
-from sidecar.engine.replies import reply_of, was_never_done
+from sidecar.engine.replies import reply_of, was_never_asked
 from sidecar.engine.state import Reach, Visits
 from sidecar.engine.state.visits import Sighting, Visit
 from sidecar.errors import Reason
@@ -64,7 +64,7 @@ class LoopCheck:
 
     def on_answer(self, exchange: Exchange, answer: Answer) -> None:
         """The callee's own sidecar may say that it let nothing through."""
-        if (listening := self._listening.get(exchange)) and was_never_done(exchange, answer):
+        if (listening := self._listening.get(exchange)) and was_never_asked(exchange, answer):
             listening.was_turned_away = reply_of(answer) != Reason.LOOP_DETECTED
 
     async def on_end(self, exchange: Exchange, status: Status) -> None:
@@ -73,9 +73,15 @@ class LoopCheck:
             return
         conversation, own = exchange.lineage.conversation, listening.exchange
         if listening.was_turned_away or is_withdrawn(exchange):
-            await self._visits.ask(exchange, lambda visits: visits.withdraw(conversation, own))
+            await self._withdraw(exchange, conversation, own)
         elif (answer := listening.answer(exchange, status)) is not None:
             await self._visits.ask(exchange, lambda visits: visits.answered(conversation, own, answer))
+
+    async def _withdraw(self, exchange: Exchange, conversation: str, own: int) -> None:
+        """Wherever it may be counted: the shared store may have left, or returned, since."""
+        if self._visits.local is not None:
+            await self._visits.local.withdraw(conversation, own)
+        await self._visits.ask(exchange, lambda visits: visits.withdraw(conversation, own))
 
     def _depth(self, exchange: Exchange) -> Measure:
         return Measure(Kind.HOPS, exchange.lineage.hops + 1, self._ladder.limits.hops)

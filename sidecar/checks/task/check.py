@@ -48,6 +48,8 @@ class TaskCheck:
         terms = spec.task if spec is not None else None
         if message.direction is Direction.REQUEST:
             return await self._requested(exchange, spec, terms, message)
+        if exchange.is_unseen_there:
+            return None  # from the callee's record: it tells of states that were, and were told when they were
         report = report_of(exchange, terms, message)
         return await self._reported(exchange, spec, machine_of(terms), report, message) if report else None
 

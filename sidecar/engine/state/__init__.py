@@ -7,7 +7,7 @@ on time by asking one clock. A store that does not answer raises StoreUnavailabl
 """
 
 from sidecar.engine.state.claims import Claims
-from sidecar.engine.state.conversations import Conversations
+from sidecar.engine.state.conversations import Conversations, Naming
 from sidecar.engine.state.ledger import Ledger
 from sidecar.engine.state.pressure import Pressure
 from sidecar.engine.state.reach import Reach
@@ -16,4 +16,4 @@ from sidecar.engine.state.tasks import Tasks
 from sidecar.engine.state.versions import Versions
 from sidecar.engine.state.visits import Visits
 
-__all__ = ["Claims", "Conversations", "Ledger", "Pressure", "Reach", "Store", "Tasks", "Versions", "Visits"]
+__all__ = ["Claims", "Conversations", "Ledger", "Naming", "Pressure", "Reach", "Store", "Tasks", "Versions", "Visits"]

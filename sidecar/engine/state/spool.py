@@ -160,6 +160,17 @@ class Spool:
         self.merge_soon()
         return True
 
+    async def forget(self, charge_id: str) -> None:
+        """Of a hold that was reserved here and that somebody else settles: nothing is charged for it from here."""
+        entry = self._entries.get(charge_id)
+        if entry is None or entry.kind is not Kind.HOLD:
+            return
+        self._take(entry)
+        try:
+            await self._file.drop([charge_id])
+        except StoreUnavailable as error:
+            log.warning("a hold stays in the spool's file, and would be charged after a crash: %s", error)
+
     async def settle_later(
         self, charge_id: str, amount_micro_usd: int, draws: Sequence[Draw], held_micro_usd: int
     ) -> None:
@@ -182,10 +193,12 @@ class Spool:
 
     async def merge(self) -> None:
         """Bring in all that is settled; stops where the shared ledger does not answer."""
+        at_once = 1  # the first one finds out whether the ledger answers at all
         async with self._one_merge:
-            while ready := [entry for entry in self._entries.values() if entry.kind is not Kind.HOLD][:MERGED_AT_ONCE]:
+            while ready := [entry for entry in self._entries.values() if entry.kind is not Kind.HOLD][:at_once]:
                 if not await self._merge_some(ready):
                     return
+                at_once = MERGED_AT_ONCE
 
     async def _merge_some(self, ready: Sequence[Entry]) -> bool:
         """Whether all of them are the shared ledger's now."""

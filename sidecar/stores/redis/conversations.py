@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from sidecar.engine.state.conversations import Naming, naming_of
 from sidecar.stores.redis.link import RedisLink
 from sidecar.stores.redis.script import Script
 
@@ -18,15 +19,19 @@ KEEP_S: Final = 7 * 86_400
 CLAIM: Final = Script(
     "name_conversation",
     """
-    local conversation = ARGV[1]
-    for _, key in ipairs(KEYS) do
-        local known = redis.call('GET', key)
-        if known then conversation = known break end
+    local known, holders = redis.call('MGET', unpack(KEYS)), {}
+    for index = 1, #KEYS do
+        if known[index] then holders[#holders + 1] = known[index] end
     end
-    for _, key in ipairs(KEYS) do
-        if not redis.call('SET', key, conversation, 'NX', 'EX', ARGV[2]) then redis.call('EXPIRE', key, ARGV[2]) end
+    local conversation = holders[1] or ARGV[1]
+    for index, key in ipairs(KEYS) do
+        if known[index] then
+            redis.call('EXPIRE', key, ARGV[2])
+        else
+            redis.call('SET', key, conversation, 'EX', ARGV[2])
+        end
     end
-    return conversation
+    return holders
     """,
 )
 
@@ -37,8 +42,9 @@ class RedisConversations:
     def __init__(self, link: RedisLink) -> None:
         self._link = link
 
-    async def name_conversation(self, aliases: Sequence[str], proposed: str) -> str:
+    async def name_conversation(self, aliases: Sequence[str], proposed: str) -> Naming:
         if not aliases:
-            return proposed
+            return Naming(proposed)
         keys = [f"sidecar:{{names}}:{alias}" for alias in aliases]
-        return bytes(await self._link.run(CLAIM, keys, (proposed, KEEP_S))).decode()
+        holders = await self._link.run(CLAIM, keys, (proposed, KEEP_S))
+        return naming_of((bytes(holder).decode() for holder in holders), proposed)

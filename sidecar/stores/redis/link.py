@@ -88,7 +88,7 @@ class RedisLink:
             url,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
-            max_connections=CONNECTIONS_MAX,
+            max_connections=CONNECTIONS_MAX + 1,  # one is the probe's: pipelines alone must not look like an absence
             retry=None,
             **(tls.options if tls else {}),
         )

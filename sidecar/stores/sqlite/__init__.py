@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sidecar.engine.ports import Clock
+from sidecar.engine.ports import Clock, StoreReporter
 from sidecar.engine.state import Store
 from sidecar.stores.sqlite.claims import SqliteClaims
 from sidecar.stores.sqlite.conversations import SqliteConversations
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-def open_sqlite(path: Path, clock: Clock) -> Store:
+def open_sqlite(path: Path, clock: Clock, reporter: StoreReporter | None = None) -> Store:
     """Open or create the file. Raises ConfigError where that cannot be."""
     schema = [
         SqliteClaims.SCHEMA,
@@ -41,7 +41,7 @@ def open_sqlite(path: Path, clock: Clock) -> Store:
         SqliteVersions.SCHEMA,
         SqliteVisits.SCHEMA,
     ]
-    database = Database(path, clock=clock, schema=schema)
+    database = Database(path, clock=clock, schema=schema, reporter=reporter)
     return Store(
         kind="sqlite",
         claims=SqliteClaims(database),
@@ -52,4 +52,5 @@ def open_sqlite(path: Path, clock: Clock) -> Store:
         versions=SqliteVersions(database),
         visits=SqliteVisits(database),
         close=database.close,
+        on_return=database.on_return.append,
     )

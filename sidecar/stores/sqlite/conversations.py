@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
+from sidecar.engine.state.conversations import Naming, naming_of
 from sidecar.stores.sqlite.database import Database
 
 KEEP_MS: Final = 7 * 86_400_000
@@ -32,22 +33,21 @@ class SqliteConversations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def name_conversation(self, aliases: Sequence[str], proposed: str) -> str:
-        def claim(cursor: sqlite3.Cursor, now_ms: int) -> str:
+    async def name_conversation(self, aliases: Sequence[str], proposed: str) -> Naming:
+        def claim(cursor: sqlite3.Cursor, now_ms: int) -> Naming:
             forget(cursor, now_ms)
-            conversation = first_known(cursor, aliases) or proposed
-            cursor.executemany(KEEP, [(alias, conversation, now_ms) for alias in aliases])
-            return conversation
+            naming = naming_of(holders(cursor, aliases), proposed)
+            cursor.executemany(KEEP, [(alias, naming.conversation, now_ms) for alias in aliases])
+            return naming
 
-        return await self._database.run(claim) if aliases else proposed
+        return await self._database.run(claim) if aliases else Naming(proposed)
 
 
-def first_known(cursor: sqlite3.Cursor, aliases: Sequence[str]) -> str | None:
+def holders(cursor: sqlite3.Cursor, aliases: Sequence[str]) -> Iterator[str]:
     for alias in aliases:
         row = cursor.execute("SELECT conversation FROM conversation_names WHERE alias = ?", (alias,)).fetchone()
         if row is not None:
-            return str(row[0])
-    return None
+            yield str(row[0])
 
 
 def forget(cursor: sqlite3.Cursor, now_ms: int) -> None:

@@ -524,6 +524,32 @@ class AwayVisits:
         return away
 
 
+class Returning:
+    """A store that is away while `is_away`."""
+
+    def __init__(self, visits: MemoryVisits) -> None:
+        self.visits, self.is_away = visits, True
+
+    def __getattr__(self, verb: str) -> Any:
+        return getattr(AwayVisits() if self.is_away else self.visits, verb)
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+async def test_a_visit_that_was_counted_locally_is_withdrawn_there_too(is_back: bool):
+    """Refused before it went out, whether or not the store is back by then: whoever asks again has not repeated it."""
+    local = MemoryVisits(ManualClock())
+    shared = Returning(MemoryVisits(ManualClock()))
+    script = Script(visits=shared, local=local, ladder=Ladder(Limits(repeats=2)))
+    for _ in range(5):
+        shared.is_away = True
+        exchange, _ = await script.ask()
+        exchange.dispatched_ns = None
+        shared.is_away = not is_back
+        await script.engine.end(exchange, Status("UNAVAILABLE", "", Origin.SIDECAR))
+    shared.is_away = True
+    assert await script.outcomes(3) == [".", "n", "P"]
+
+
 async def test_without_the_shared_store_a_sidecar_counts_for_itself():
     """And says so, each time."""
     script = Script(visits=AwayVisits(), local=MemoryVisits(ManualClock()))
