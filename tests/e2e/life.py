@@ -118,12 +118,8 @@ async def begin(watch: Watch, lives: Sequence[Life], limit_s: float) -> None:
     await watch.until(note, began_s + limit_s)
     for life in lives:
         if life.firing_s is None:
-            near = (
-                "; there is " + ", ".join(shown(alert) for alert in watch.like(life.alert))
-                if watch.like(life.alert)
-                else ""
-            )
-            life.troubles.append(f"did not fire within {limit_s:.0f} s{near}")
+            instead = ", ".join(shown(alert) for alert in watch.like(life.alert)) or "nothing of that name"
+            life.troubles.append(f"did not fire within {limit_s:.0f} s; there is {instead}")
         elif not is_told(life):
             life.troubles.append("was not delivered")
 

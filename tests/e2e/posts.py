@@ -58,7 +58,7 @@ class Post:
     verifiers: tuple[str, ...] = ()
     """Programs of `verifiers/` that it has for itself, each as a process of its own."""
     redis: str = ""
-    """Where its store is: `redis` shared by all, or the post's own `NAME_redis`; empty for memory."""
+    """The address of its store: the post's own `NAME_redis`; empty for memory."""
     sink: str = "sink"
     """Where its spans go."""
 

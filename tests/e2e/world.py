@@ -100,12 +100,7 @@ class World:
         self.line = await self._house_keeping.enter_async_context(SlowLine(addresses["quay_server"]))
         addresses["quay_redis"] = self.line.address
         self.stage = Stage(self.root, self.folder, MappingProxyType(addresses))
-        write_key(self.folder / "lineage.key")
-        for agent in AGENTS:
-            text = filled_template(self.stage, agent, self.sinks["sink"].address)
-            self.stage.config(agent).write_text(text, encoding="utf-8")
-        for post in POSTS:
-            configs.write(self.stage, post, self.sinks[post.sink].address)
+        self._write_configs()
         self.fleet = await self._house_keeping.enter_async_context(Fleet(self.stage))
         self._man()
         return self
@@ -114,7 +109,16 @@ class World:
         await asyncio.gather(*(worker.process.stop() for worker in self.workers.values()))
         await self._house_keeping.aclose()
 
+    def _write_configs(self) -> None:
+        write_key(self.folder / "lineage.key")
+        for agent in AGENTS:
+            text = filled_template(self.stage, agent, self.sinks["sink"].address)
+            self.stage.config(agent).write_text(text, encoding="utf-8")
+        for post in POSTS:
+            configs.write(self.stage, post, self.sinks[post.sink].address)
+
     def _man(self) -> None:
+        """A worker for every process that is not the demo's."""
         for name in REDISES:
             self.workers[name] = self._redis(name)
         for post in POSTS:
