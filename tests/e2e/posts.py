@@ -136,6 +136,7 @@ POSTS: Final[tuple[Post, ...]] = (
     ),
     Post("archivist", promises={"resource": {"name": "archive", **RESOURCE}}),
     Post("courier", sink="courier_sink"),
+    Post("scrivener", settings={"journal": {"to": "sqlite:scrivener-journal.db", "queue": 100}}),
     Post("porter", settings={"pressure": {"retries": {"ratio": 0.2, "mode": "observe"}}}),
     Post("drover"),
     Post("sleeper"),

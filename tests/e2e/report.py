@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 
 from dashboards.check import Result
-from tests.e2e import not_yet
 from tests.e2e.faults.fault import Fault
 from tests.e2e.life import Life
 from tests.e2e.phases import Seen
@@ -71,7 +70,7 @@ def mistakes(seen: Seen, in_healthy: Seen, unregistered: Sequence[str], results:
         found.append("in the healthy run nobody called")
     found += [f"in the fault run, asked for by nobody: {stray}" for stray in seen.strays]
     found += [f"{life}: {trouble}" for _, life in seen.lives for trouble in life.troubles]
-    empty = [each for each in results if not_yet.is_empty(each)]
+    empty = [each for each in results if not each.has_data]
     found += [f"no data on board {each.board}, {each.panel}: {each.error or each.query}" for each in empty]
     if in_healthy.took_s < seen.took_s:
         lengths = f"the healthy run took {in_healthy.took_s:.0f} s and the fault run {seen.took_s:.0f} s"
@@ -87,7 +86,5 @@ def tell(seen: Seen, in_healthy: Seen, found: Sequence[str]) -> None:
     )
     for passing in in_healthy.passing:
         console.print(f"pending for a moment in the healthy run: {passing}", markup=False)
-    for name, reason in not_yet.ALERTS.items():
-        console.print(f"{name} was not shown: {reason}", markup=False)
     for mistake in found:
         console.print(mistake, style="bold red", markup=False)

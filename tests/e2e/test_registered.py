@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from dashboards.check import Result
-from tests.e2e import not_yet
 from tests.e2e.boards import linked
 from tests.e2e.faults import FAULTS, unregistered
 from tests.e2e.life import Life, troubles_with
@@ -37,13 +36,6 @@ def test_a_new_rule_without_a_fault_is_noticed():
     assert unregistered([*RULES, AlertRule("SidecarNew", {}, 0.0)]) == [
         "SidecarNew {} is shown by 0 faults; it must be one"
     ]
-
-
-def test_what_cannot_be_shown_yet_cannot_happen_yet():
-    """As soon as somebody fills that metric, its alert needs a fault."""
-    assert set(not_yet.ALERTS) == {"SidecarJournalLosing"}
-    sources = [path for path in (ROOT / "sidecar").rglob("*.py") if path.name != "names.py"]
-    assert not [path for path in sources if "JOURNAL_EVENTS" in path.read_text(encoding="utf-8")]
 
 
 def test_a_fault_whose_alert_is_gone_is_noticed():

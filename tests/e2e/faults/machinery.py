@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 
 from redis.asyncio import Redis
 
@@ -74,6 +75,17 @@ async def slow_redis(world: World) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def locked_journal(world: World) -> AsyncIterator[None]:
+    """Another program, a backup say, keeps the scrivener's journal locked while a hundred records may wait."""
+    path = world.folder / "scrivener-journal.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as program:
+        program.execute("BEGIN EXCLUSIVE")
+        async with errands_at(world, "scrivener", callers=8):
+            yield
+        program.execute("ROLLBACK")
+
+
+@asynccontextmanager
 async def lost_targets(world: World) -> AsyncIterator[None]:
     """Whoever tells Prometheus where sidecars are knows of none any more."""
     world.name_targets([])
@@ -105,5 +117,10 @@ FAULTS = (
         ),
     ),
     Fault("a slow line to Redis", slow_redis, (at_instance("SidecarOverheadHigh", "quay"),)),
+    Fault(
+        "a journal that another program keeps locked",
+        locked_journal,
+        (at_instance("SidecarJournalLosing", "scrivener"),),
+    ),
     Fault("service discovery that loses every target", lost_targets, (shown("SidecarAbsent"),), is_alone=True),
 )
