@@ -41,6 +41,7 @@ def config_of(stage: Stage, post: Post, sink: str) -> dict[str, Any]:
         "specs": specs,
         "lineage": {"keys": [{"id": "demo", "secret_file": str(stage.folder / "lineage.key")}]},
         "metrics": {"listen": stage.metrics(post.name)},
+        "admin": {"listen": f"unix:{stage.admin(post.name)}"},
         "tracing": {"exporter": "otlp", "protocol": "grpc", "endpoint": f"http://{sink}", "schedule_delay": "100ms"},
     }
     if post.redis:
