@@ -43,6 +43,7 @@ from sidecar.system import RandomIds, SystemClock
 from sidecar.telemetry.breaker_gauge import BreakerGauge
 from sidecar.telemetry.duplicate_metrics import DuplicateMetrics
 from sidecar.telemetry.families import SERIES_LIMIT
+from sidecar.telemetry.journal_metrics import JournalMetrics
 from sidecar.telemetry.loop_metrics import LoopMetrics
 from sidecar.telemetry.methods import KnownMethods
 from sidecar.telemetry.metrics import MetricsReporter
@@ -107,7 +108,8 @@ class Fleet:
         self._tasks = TaskMetrics(self.registry, max_series)
         self._versions = VersionMetrics(self.registry, max_series)
         self._store = StoreMetrics(self.registry, max_series, ["redis"])
-        self.metrics.watch_quarantine("edge", lambda: 0)
+        self.metrics.watch_quarantine(lambda: dict.fromkeys(("agent", "edge", "conversation", "task"), 0))
+        JournalMetrics(self.registry, ["sqlite", "jsonl", "otlp", "redis"], max_series)
         lineage = LineageKeeper(
             clock=clock, ids=RandomIds(), sampler=EveryTrace(), store=open_memory(clock).conversations
         )
@@ -187,6 +189,7 @@ def bounds(max_series: int) -> dict[str, int]:
         f"{STATES_MAX} a callee": STATES_MAX * len(AGENTS),
         "one a verifier and callee": len(VERIFIERS) + len(AGENTS),
         "1": 1,
+        "4": 4,
     }
     return {
         metric.name: words[metric.bound] if metric.bound else metric.samples_each * (max_series + 1)

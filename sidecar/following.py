@@ -39,7 +39,7 @@ class Following:
         self._news = asyncio.Event()
         self._settled = asyncio.Event()
         self._asked: tuple[dict[str, str], dict[str, Mode]] = ({}, {})
-        self._is_settled()
+        self._settled.set()
         board.on_change(self._follow)
 
     async def start(self) -> None:
@@ -118,10 +118,7 @@ class Following:
         asked = self._asked
         await self._source.follow(*asked)
         if asked is self._asked:
-            self._is_settled()
-
-    def _is_settled(self) -> None:
-        self._settled.set()
+            self._settled.set()
 
     def _values(self, kind: Kind) -> dict[str, str]:
         return {each.control.name.key: each.control.value for each in self._board.of(kind)}

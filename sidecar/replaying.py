@@ -16,6 +16,7 @@ from sidecar.engine.descriptors import Descriptors
 from sidecar.errors import ConfigError
 from sidecar.replay import Change, Rerun, recorded_exchanges, rerun
 from sidecar.telemetry.journal import Filter, Reader
+from sidecar.telemetry.journal.reading import UnreadableJournal
 from sidecar.v1 import admin_pb2, common_pb2
 
 LIMIT: Final = 100
@@ -48,7 +49,7 @@ class Replaying:
         work.add_done_callback(self._is_done)  # the thread goes on when the caller leaves
         try:
             result = await asyncio.shield(work)
-        except ConfigError as error:
+        except (ConfigError, UnreadableJournal) as error:
             raise Problem(Why.NOT_ALLOWED, f"nothing can be replayed: {error}") from error
         for change in result.changes:
             yield admin_pb2.ReplayResult(difference=difference_of(change, self._mask))

@@ -676,6 +676,7 @@ lineage: {keys: [{id: k2, secret_env: A}, {id: k1, secret_env: B}]}
 tracing: {endpoint: "http://user:hunter2@collector:4317", protocol: grpc}
 journal: "sqlite:journal.db"
 store: redis://cache:6379/0
+verifiers: [{name: grounding, address: "127.0.0.1:7101", mode: observe}]
 """
     assert config(text).describe() == [
         "agent       researcher",
@@ -687,6 +688,10 @@ store: redis://cache:6379/0
         "types       reflection",
         "specs       none",
         "lineage     signed with k2, k1 verified too",
+        "verifiers   grounding  127.0.0.1:7101, observe, within 500ms, fail open",
+        "store       redis://cache:6379/0",
+        "loops       5 repeats, 3 cycles, 16 hops within 10m, mode of the root",
+        "tasks       stuck after 10m without progress",
         f"journal     sqlite://{BASE.absolute()}/journal.db",
         "metrics     http://127.0.0.1:9464/metrics",
         "traces      otlp → http://***@collector:4317 (grpc)",

@@ -68,7 +68,7 @@ class Caller:
     """Who calls."""
 
     who: str
-    """As the audit names them: `token ops`, `certificate spiffe://example.org/ops`, `unix uid 1000`, `loopback`."""
+    """As the audit names them: `token ops`, `certificate planner`, `unix socket of uid 1000`, `loopback`."""
     role: Role
     has_credential: bool = True
     """Whether it proved who it is: those who did not have a queue of their own."""

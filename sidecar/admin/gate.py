@@ -32,6 +32,10 @@ IdentityOf = Callable[[Mapping[str, Any]], "str | None"]
 """The name in a client certificate that was verified, from what grpc says of a connection."""
 
 
+class CallerLeft(Exception):
+    """There is nobody any more to be told anything."""
+
+
 @dataclass(frozen=True, slots=True)
 class GateLimits:
     """What bounds every call."""
@@ -171,6 +175,8 @@ class Gate(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
         self._audit = audit
         self._identity_of = identity_of
         self._limits = limits or GateLimits()
+        self._changes: set[asyncio.Task[Any]] = set()
+        """Under way."""
         self._rooms = Rooms(self._limits)
         self._pace = Pace(self._limits.rate_without_per_s, self._limits.burst_without, clock)
 
@@ -200,6 +206,8 @@ class Gate(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
                     return
                 request = await self._request(method, context)
                 await self._answer(method, Asked(request, caller), context)
+        except CallerLeft:
+            return
         except Exception as error:
             problem = problem_of(error, method)
             if method.is_change:
@@ -238,14 +246,31 @@ class Gate(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
             raise Problem(Why.MALFORMED, f"{len(payload)} bytes that are no request of {method.name}") from None
 
     async def _answer(self, method: Method, asked: Asked, context: Any) -> None:
-        if method.unary is not None:
-            answer = await self._in_time(method.unary(asked))
-            await self._write(context, answer)
-        else:
+        if method.unary is None:
             assert method.streaming is not None
             await self._send(method.streaming(asked), context)
-        if method.is_change:
-            self._audit.done(asked.caller, method.name, asked.request)
+        elif method.is_change:
+            await self._write(context, await self._change(method, asked))
+        else:
+            await self._write(context, await self._in_time(method.unary(asked)))
+
+    async def _change(self, method: Method, asked: Asked) -> Any:
+        """Whole, and written down, also where its caller leaves in the middle of it."""
+        change = asyncio.create_task(self._changed(method, asked))
+        self._changes.add(change)
+        change.add_done_callback(self._forget)
+        return await asyncio.shield(change)
+
+    async def _changed(self, method: Method, asked: Asked) -> Any:
+        assert method.unary is not None
+        answer = await self._in_time(method.unary(asked))
+        self._audit.done(asked.caller, method.name, asked.request)
+        return answer
+
+    def _forget(self, change: asyncio.Task[Any]) -> None:
+        self._changes.discard(change)
+        if not change.cancelled():
+            change.exception()  # told to the caller, if there still is one
 
     async def _send(self, answers: AsyncIterator[Any], context: Any) -> None:
         try:
@@ -265,6 +290,8 @@ class Gate(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
             await asyncio.wait_for(context.write(answer.SerializeToString()), self._limits.write_s)
         except TimeoutError:
             raise Problem(Why.TOO_SLOW, f"nothing was read for {self._limits.write_s:g} s") from None
+        except Exception as error:
+            raise CallerLeft from error  # grpc has nobody to send it to
 
 
 def problem_of(error: Exception, method: Method) -> Problem:

@@ -32,7 +32,6 @@ class Why(StrEnum):
     NOT_ALLOWED = "NOT_ALLOWED"
     FULL = "FULL"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
-    UNIMPLEMENTED = "UNIMPLEMENTED"
     INTERNAL = "INTERNAL"
 
 
@@ -50,7 +49,6 @@ CODES: Final[Mapping[Why, grpc.StatusCode]] = MappingProxyType(
         Why.NOT_ALLOWED: grpc.StatusCode.FAILED_PRECONDITION,
         Why.FULL: grpc.StatusCode.RESOURCE_EXHAUSTED,
         Why.STORE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
-        Why.UNIMPLEMENTED: grpc.StatusCode.UNIMPLEMENTED,
         Why.INTERNAL: grpc.StatusCode.INTERNAL,
     }
 )

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from sidecar.config.values import redacted
 from sidecar.engine.exchange import UNKNOWN_CALLER, Mode
+from sidecar.units import format_duration
 
 if TYPE_CHECKING:
-    from sidecar.config.checks import Budget
+    from sidecar.config.checks import Budget, Loops, Verifier
     from sidecar.config.lineage import LineageSettings
     from sidecar.config.pressure import Pressure
     from sidecar.config.reporting import Admin, Tracing
@@ -37,6 +38,10 @@ def facts_of(config: Config) -> dict[str, list[str]]:
         "types": [str(descriptor) for descriptor in config.descriptors] or ["none: payloads pass unread, except JSON"],
         "specs": [str(path) for path in config.specs] or ["none"],
         "lineage": [lineage_line(config.lineage)],
+        "verifiers": [verifier_line(verifier) for verifier in config.verifiers],
+        "store": [str(config.store)],
+        "loops": [loops_line(config.loops)],
+        "tasks": [f"stuck after {format_duration(config.tasks.stuck_after_s)} without progress"],
         "pressure": pressure_lines(config.pressure),
         "budgets": [budget_line(budget) for budget in config.budgets],
         "journal": [f"{target}" for target in config.journal.to] if config.journal else [],
@@ -70,6 +75,20 @@ def lineage_line(lineage: LineageSettings) -> str:
         return "no key: entries from other machines are not trusted"
     signs, *others = (key.id for key in lineage.keys)
     return f"signed with {signs}" + (f", {', '.join(others)} verified too" if others else "")
+
+
+def verifier_line(verifier: Verifier) -> str:
+    """`grounding  127.0.0.1:7101, observe, within 500ms, fail open`."""
+    mode, within = verifier.mode or "mode of the route", format_duration(verifier.timeout_s)
+    return f"{verifier.name}  {verifier.address}, {mode}, within {within}, fail {verifier.fail}"
+
+
+def loops_line(loops: Loops | None) -> str:
+    """`5 repeats, 3 cycles, 16 hops within 10m, mode of the root`."""
+    if loops is None:
+        return "off"
+    limits = f"{loops.repeats} repeats, {loops.cycles} cycles, {loops.hops} hops"
+    return f"{limits} within {format_duration(loops.window_s)}, {loops.mode or 'mode of the root'}"
 
 
 def pressure_lines(pressure: Pressure) -> list[str]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from sidecar.admin.feed import Feed, Wish
 from sidecar.engine.exchange import Status
@@ -120,6 +123,24 @@ async def test_one_that_does_not_read_keeps_nobody_waiting_and_is_told_what_it_m
         assert last.dropped == last.number - seen
         asleep.cancel()
         awake.cancel()
+
+
+async def test_one_that_leaves_in_the_middle_is_no_fault_of_ours(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """However much was on its way to it: nothing is logged, and its place is free."""
+    async with running_desk(tmp_path) as desk:
+        for _ in range(5):
+            tails = [desk.operator.Tail(kinds=admin_pb2.EventKind.values()[1:]) for _ in range(10)]
+            for tail in tails:
+                await events(tail, 1)
+            calls = asyncio.gather(*(desk.ask() for _ in range(30)))
+            await asyncio.sleep(0.01)
+            for tail in tails:
+                tail.cancel()
+            await calls
+        administration = desk.sidecar.app.administration
+        assert administration is not None
+        await until(lambda: administration.feed.readers == 0)
+    assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
 
 
 async def test_the_oldest_make_room_and_are_counted():
