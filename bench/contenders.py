@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ JOURNALED: Final = "sidecar, default, journal"
 GUARDED: Final = "sidecar, every guard"
 GUARDED_REDIS: Final = "sidecar, every guard, Redis"
 
+LOOPS: Final = "sidecar, loops off"
 LOOPS_OFF: Final = "loops: false"
 
 GUARDS: Final = """
@@ -67,6 +68,11 @@ class Field:
     """URL of a Redis; None: the row is left out."""
     against: Path | None = None
     """Another checkout whose sidecar runs beside ours."""
+    only: str = ""
+    """What the names of contenders must hold, but for the one that all are compared with."""
+
+    def has(self, name: str) -> bool:
+        return name == BASE or self.only in name
 
 
 def sidecar_config(path: Path, listen: int, metrics: int, around: Neighbours, contract: str, more: str) -> Path:
@@ -160,19 +166,29 @@ class Builder:
         return self.sidecar(name, "guarded", f'{GUARDS}store: "{store}"\n', cwd)
 
     def all(self, field: Field) -> Iterator[Contender]:
-        yield self.bare(BASE, "bare-unary")
-        yield self.bare("bare stream proxy", "bare-stream")
-        yield self.envoy()
-        yield self.sidecar("sidecar, loops off", more=LOOPS_OFF)
-        yield self.sidecar(DEFAULT)
-        yield self.sidecar(JOURNALED, more=f'journal: "sqlite://{self._folder}/journal.db"')
-        yield self.guarded(GUARDED)
-        if field.redis is not None:
-            yield self.guarded(GUARDED_REDIS, field.redis)
+        """Those that are wanted; no other is started."""
+        wanted: list[tuple[str, Callable[[str], Contender]]] = [
+            (BASE, lambda name: self.bare(name, "bare-unary")),
+            ("bare stream proxy", lambda name: self.bare(name, "bare-stream")),
+            ("envoy", lambda _: self.envoy()),
+            (LOOPS, lambda name: self.sidecar(name, more=LOOPS_OFF)),
+            (DEFAULT, self.sidecar),
+            (JOURNALED, lambda name: self.sidecar(name, more=f'journal: "sqlite://{self._folder}/journal.db"')),
+            (GUARDED, self.guarded),
+        ]
+        if (redis := field.redis) is not None:
+            wanted.append((GUARDED_REDIS, lambda name: self.guarded(name, redis)))
         if (other := field.against) is not None:
-            yield self.sidecar("other: loops off", more=LOOPS_OFF, cwd=other)
-            yield self.sidecar("other: default", cwd=other)
-            yield self.guarded("other: every guard", cwd=other)
+            wanted += [
+                ("other: loops off", lambda name: self.sidecar(name, more=LOOPS_OFF, cwd=other)),
+                ("other: default", lambda name: self.sidecar(name, cwd=other)),
+                ("other: every guard", lambda name: self.guarded(name, cwd=other)),
+            ]
+            if redis is not None:
+                wanted.append(("other: every guard, Redis", lambda name: self.guarded(name, f"{redis[:-1]}1", other)))
+        for name, start in wanted:
+            if field.has(name):
+                yield start(name)
 
 
 @contextmanager

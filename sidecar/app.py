@@ -149,6 +149,7 @@ class App:
             specs=self._specs,
             checks=[*self.line_up.checks, *checks],
             guards=guards,
+            is_worth_asking_ahead=self.line_up.store.is_worth_asking_ahead,
             modes=modes,
             reporters=[self.metrics, self._spans, self._logs, self.journal, *shown, *reporters],
         )

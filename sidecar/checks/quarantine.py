@@ -70,6 +70,11 @@ class QuarantineCheck(Quarantine):
         """Costs a look at one flag while nothing is held."""
         return self._refusal(self._held(exchange)) if self._holds_any else None
 
+    @property
+    def goes_by_conversation(self) -> bool:
+        """Whether any is held back: then no call passes before it is sure which one it belongs to."""
+        return bool(self._conversations)
+
     def on_message(self, exchange: Exchange, message: Message) -> Sequence[Finding] | None:
         """A task is known by its message only; and what was open already when it was held back goes no further."""
         if not self._holds_any:

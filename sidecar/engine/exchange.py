@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sidecar.engine.finding import FORWARD, Decision, Finding
 from sidecar.engine.message import NO_NAMES, Direction, Message, Names
 
 if TYPE_CHECKING:
+    from sidecar.engine.ahead import Ahead
     from sidecar.engine.lineage import Lineage
     from sidecar.engine.specs import Spec
+    from sidecar.engine.state.conversations import Naming
 
 Metadata = Sequence[tuple[str, "str | bytes"]]
 """gRPC metadata in wire order. Keys are lower case; values of `-bin` keys are bytes, all others str."""
@@ -205,6 +207,15 @@ class Exchange:
     """Checks that an operator had put into observe when it started."""
     is_awaited: IsAwaited | None = None
     """Asks whether others wait for this answer: then it goes on when its own caller leaves. None: nobody can wait."""
+    naming: Coroutine[Any, Any, Naming] | None = None
+    """The store is still asked which conversation this is; until it has said so, its lineage has the one foreseen."""
+    ahead: Ahead | None = None
+    """What was asked of the store about the message under way, before the checks that ask for it are reached."""
+
+    def is_going_to_wait(self) -> None:
+        """For a check that is about to wait for something else than the store: nothing is held for those after it."""
+        if self.ahead is not None:
+            self.ahead.take_back()
 
     @property
     def route(self) -> Route:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sidecar.engine import w3c
 from sidecar.engine.conversation import aliases_of, trust_domain
+from sidecar.engine.eager import Done, begun, together
 from sidecar.engine.entry import ENTRY_KEY, HOPS_MAX, Entries, Rejected, entries_in
 from sidecar.engine.exchange import UNKNOWN_CALLER, Arrival, Side
 from sidecar.engine.hybrid_clock import HybridClock
@@ -45,6 +46,10 @@ PATH_MAX_CHARS = 2048
 
 ALIASES_MAX = 64
 """Names that one exchange may claim: a stream that passes more ids than this names its conversation no further."""
+
+
+NEAR_MAX = 20_000
+"""Names remembered of what a far store said, about 6 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +179,11 @@ class LineageKeeper:
         """By agent, as routes name it: only what an agent was asked can cause its calls."""
         self._memos: OrderedDict[str, Memo] = OrderedDict()
         """By span id, bounded like the candidates, in case an end is never told."""
+        self._near: OrderedDict[str, str] = OrderedDict()
+        """Conversations by alias, as a store said that is far away; the least recently heard first.
+
+        A name stays with the conversation that claimed it, so what was heard is true as long as the store keeps it.
+        """
 
     def renew(self, keys: tuple[tuple[str, bytes], ...]) -> None:
         """Sign and verify with these from now on. What was settled stays so."""
@@ -181,14 +191,28 @@ class LineageKeeper:
 
     async def settle(self, arrival: Arrival, callee: str, names: Names) -> Lineage:
         """Decide once, at the start of an exchange, what it inherits. Never fails a call."""
+        lineage, naming = self.foresee(arrival, callee, names)
+        return lineage if naming is None else renamed(lineage, await naming)
+
+    def foresee(
+        self, arrival: Arrival, callee: str, names: Names
+    ) -> tuple[Lineage, Coroutine[Any, Any, Naming] | None]:
+        """As `settle`, without waiting for a store. What is left to wait for tells the conversation.
+
+        Until then the conversation is the one that this process knows by the same names, else the one that is
+        proposed: that is wrong only where another process was the first to hear of it. None: it is settled.
+        """
         if arrival.route.side is Side.INBOUND:
             inherited = self._received(arrival, callee)
         else:
             inherited = self._caused(arrival, callee, names)
         parent, span_id = inherited.parent, self._ids.span_id()
         trace_id = parent.trace_id if parent else self._ids.trace_id()
-        naming = await self._conversation(arrival, callee, names, trace_id, span_id, inherited.conversation)
-        return Lineage(
+        aliases = self._aliases(arrival, callee, names, trace_id, inherited.conversation)
+        self._remember(span_id, Memo(names, set(aliases)))
+        foreseen = self._known(aliases) or inherited.conversation or trace_id
+        naming = begun(self._named(aliases, foreseen))
+        lineage = Lineage(
             trace_id=trace_id,
             span_id=span_id,
             parent_span_id=parent.span_id if parent else "",
@@ -198,8 +222,8 @@ class LineageKeeper:
             source=inherited.source,
             links=inherited.links,
             exchange_id=inherited.exchange_id or self._ids.exchange_id(),
-            conversation=naming.conversation,
-            met=naming.met,
+            conversation=naming.value.conversation if isinstance(naming, Done) else foreseen,
+            met=naming.value.met if isinstance(naming, Done) else (),
             hops=inherited.hops,
             path=inherited.path,
             remainder_micro_usd=inherited.remainder_micro_usd,
@@ -209,6 +233,7 @@ class LineageKeeper:
             deadline_ns=self._deadline_ns(arrival, inherited.deadline_ns),
             cause=inherited.cause,
         )
+        return lineage, None if isinstance(naming, Done) else self._heard(aliases, naming)
 
     def stamp(self, exchange: Exchange) -> list[w3c.Pair]:
         """The metadata to send upstream. To be asked when the call is dispatched and not before.
@@ -239,13 +264,14 @@ class LineageKeeper:
         if exchange.side is Side.INBOUND:
             self._of(exchange.callee).saw(exchange.lineage.span_id, names, self._clock.monotonic_ns())
         domain = trust_domain(exchange.arrival.peer.identity)
-        for alias in aliases_of(exchange.callee, domain, names):
-            if alias not in memo.aliases and len(memo.aliases) < ALIASES_MAX:
-                memo.aliases.add(alias)
-                # One by one: in a common claim, an alias of another conversation would take the new ones with it.
-                naming = await self._named([alias], exchange.lineage.conversation)
-                if naming.conversation not in (exchange.lineage.conversation, *exchange.lineage.met, *exchange.met):
-                    exchange.met.append(naming.conversation)
+        new = [alias for alias in aliases_of(exchange.callee, domain, names) if alias not in memo.aliases]
+        if new := new[: ALIASES_MAX - len(memo.aliases)]:
+            memo.aliases.update(new)
+            # One by one: in a common claim, an alias of another conversation would take the new ones with it.
+            conversation = exchange.lineage.conversation
+            namings = await together(self._claimed(alias, conversation) for alias in new)
+            known = {conversation, *exchange.lineage.met, *exchange.met}
+            exchange.met += dict.fromkeys(each.conversation for each in namings if each.conversation not in known)
 
     def ended(self, exchange: Exchange, status: Status) -> None:  # noqa: ARG002 - the task's state, not the status, tells whether work goes on
         """The exchange is over; an inbound one can cause calls only while its task goes on."""
@@ -318,15 +344,32 @@ class LineageKeeper:
         was_sampled = parent.is_sampled if parent else None
         return self._sampler.is_sampled(trace_id, was_sampled, arrival.method, arrival.route.side)
 
-    async def _conversation(
-        self, arrival: Arrival, callee: str, names: Names, trace_id: str, span_id: str, inherited: str
-    ) -> Naming:
-        """Claim the names seen so far: what was inherited, then the trace, then the ids of the payload."""
+    def _aliases(self, arrival: Arrival, callee: str, names: Names, trace_id: str, inherited: str) -> list[str]:
+        """The names seen so far: what was inherited, then the trace, then the ids of the payload."""
         aliases = [f"trace:{trace_id}", *aliases_of(callee, trust_domain(arrival.peer.identity), names)]
         if inherited:
             aliases.insert(0, f"lineage:{inherited}")
-        self._remember(span_id, Memo(names, set(aliases)))
-        return await self._named(aliases, inherited or trace_id)
+        return aliases
+
+    async def _claimed(self, alias: str, conversation: str) -> Naming:
+        naming = begun(self._named([alias], conversation))
+        return naming.value if isinstance(naming, Done) else await self._heard([alias], naming)
+
+    async def _heard(self, aliases: Sequence[str], asked: Coroutine[Any, Any, Naming]) -> Naming:
+        """What a store said that had to be waited for. It need not be asked to know the next time."""
+        naming = await asked
+        for alias in aliases:
+            self._near[alias] = naming.conversation
+            self._near.move_to_end(alias)
+        while len(self._near) > NEAR_MAX:
+            self._near.popitem(last=False)
+        return naming
+
+    def _known(self, aliases: Sequence[str]) -> str:
+        """The conversation that the first known of these names had; empty where none is known."""
+        if not self._near:
+            return ""
+        return next((found for alias in aliases if (found := self._near.get(alias)) is not None), "")
 
     async def _named(self, aliases: Sequence[str], proposed: str) -> Naming:
         try:
@@ -358,6 +401,12 @@ class LineageKeeper:
         self._memos[span_id] = memo
         if len(self._memos) > self._settings.max_exchanges:
             self._memos.popitem(last=False)
+
+
+def renamed(lineage: Lineage, naming: Naming) -> Lineage:
+    """The same one where it is as foreseen, and has met no other conversation."""
+    is_as_foreseen = naming.conversation == lineage.conversation and naming.met == lineage.met
+    return lineage if is_as_foreseen else replace(lineage, conversation=naming.conversation, met=naming.met)
 
 
 def caller_of(arrival: Arrival, lineage: Lineage) -> str:

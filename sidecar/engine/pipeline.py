@@ -4,6 +4,9 @@ A shell (the gRPC proxy, one day Envoy's ext_proc) calls them in that order and 
 Checks complain, `policy` decides, reporters watch. Data travels one way: nothing that a reporter does reaches back up.
 Checks are asked in order, and once one's finding has become a decision the later ones are not: what is refused is not
 judged, claimed or charged any further. Only the end is told to all, so that each can give back what it took.
+
+Where the store is far away, what the checks will ask it about one message is asked ahead of them, in one turn of the
+event loop (`ahead`); the checks are asked in the same order all the same, and decide as if it had not been.
 """
 
 from __future__ import annotations
@@ -11,16 +14,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sidecar.engine import policy
+from sidecar.engine.ahead import Ahead, Wariness
 from sidecar.engine.eager import Done, begun
 from sidecar.engine.exchange import FINDINGS_KEPT, Answer, Arrival, Exchange, Mode, Outcome, Side, Status
 from sidecar.engine.finding import FORWARD, Action, Decision, Finding, Forward, Reject, Replay, Severity
 from sidecar.engine.guarding import Guards
-from sidecar.engine.lineage import LineageKeeper, caller_of
+from sidecar.engine.lineage import LineageKeeper, caller_of, renamed
 from sidecar.engine.message import NO_NAMES, Direction, Message, Names
 from sidecar.engine.modes import Modes
 from sidecar.engine.ports import Check, Clock, Reporter, Specs
@@ -42,6 +46,8 @@ class BoundHook:
     check: Check
     call: Hook
     is_async: bool
+    ahead: Callable[[Exchange, Message | None], bool] | None = None
+    """Asks the store what the hook will need, where the check can say it beforehand."""
 
 
 class Engine:
@@ -56,9 +62,15 @@ class Engine:
         checks: Sequence[Check] = (),
         reporters: Sequence[Reporter] = (),
         guards: Guards | None = None,
+        is_worth_asking_ahead: Callable[[], bool] | None = None,
         modes: Modes | None = None,
     ) -> None:
+        """`is_worth_asking_ahead`: whether the store is far away, and there. None: it never is far."""
         self._clock = clock
+        self._is_worth_asking_ahead = is_worth_asking_ahead or (lambda: False)
+        self._wariness = Wariness(clock)
+        self._by_conversation: list[Any] = [check for check in checks if hasattr(check, "goes_by_conversation")]
+        self._background: set[asyncio.Task[None]] = set()
         self._guards = guards or Guards()
         self._modes = modes or Modes()
         self._lineage = lineage
@@ -89,7 +101,9 @@ class Engine:
         route = self._modes.route(arrival.route)
         if route is not arrival.route:
             arrival = replace(arrival, route=route)
-        lineage = await self._lineage.settle(arrival, arrival.route.callee, names_of(arrival.first))
+        lineage, naming = self._lineage.foresee(arrival, route.callee, names_of(arrival.first))
+        if naming is not None and not self._is_worth_asking_ahead():
+            lineage, naming = renamed(lineage, await naming), None
         caller = caller_of(arrival, lineage)
         exchange = Exchange(
             arrival=arrival,
@@ -97,22 +111,41 @@ class Engine:
             caller=caller,
             started_ns=entered_ns,
             started_unix_ns=self._clock.unix_ns(),
-            spec=self._specs.match(caller, arrival.route.callee, arrival.method),
-            is_guarded_here=self._guards.are_here(arrival.route),
+            spec=self._specs.match(caller, route.callee, arrival.method),
+            is_guarded_here=self._guards.are_here(route),
             remainder_micro_usd=lineage.remainder_micro_usd,
+            naming=naming,
             observed_checks=self._modes.observed_checks,
         )
-        self._tell("exchange_started", exchange)
+        if naming is None:
+            self._tell("exchange_started", exchange)
         exchange.held_ns += self._clock.monotonic_ns() - entered_ns
         return exchange
 
     async def open(self, exchange: Exchange) -> Decision:
         """The second half: the checks look at the headers."""
-        if self._on_start:
-            entered_ns = self._clock.monotonic_ns()
+        entered_ns = self._clock.monotonic_ns()
+        if exchange.naming is not None and any(check.goes_by_conversation for check in self._by_conversation):
+            await self.named(exchange)
+        if exchange.naming is None or exchange.arrival.first is None:
+            await self._look(self._on_start, exchange, None, exchange)
+            await self.named(exchange)  # the call may go out now, and tells its callee of the conversation
+        else:
+            if not exchange.is_guarded_here:
+                await self.named(exchange)
             await self._run(self._on_start, exchange, exchange)
-            exchange.held_ns += self._clock.monotonic_ns() - entered_ns
+        exchange.held_ns += self._clock.monotonic_ns() - entered_ns
         return exchange.decision
+
+    async def named(self, exchange: Exchange) -> None:
+        """Wait until it is sure which conversation this is. From then on reporters know of the exchange."""
+        naming, exchange.naming = exchange.naming, None
+        if naming is None:
+            return
+        try:
+            exchange.lineage = renamed(exchange.lineage, await naming)
+        finally:
+            self._tell("exchange_started", exchange)
 
     async def message(self, exchange: Exchange, message: Message) -> Decision:
         """One payload, before it moves on. The decision is the exchange's: once rejected, it stays so."""
@@ -124,9 +157,15 @@ class Engine:
             exchange.last_request = message
         else:
             exchange.last_response = message
-        if (names := names_of(message)) is not NO_NAMES:
-            await self._learn(exchange, names)
-        await self._run(self._on_message, exchange, exchange, message)
+        names = names_of(message)
+        learning = None if names is NO_NAMES else self._learn(exchange, names)
+        try:
+            await self._look(self._on_message, exchange, message, exchange, message)
+            if learning is not None:
+                await learning
+        finally:
+            if learning is not None:
+                learning.close()
         tally.passed += isinstance(exchange.decision, Forward)
         self._tell("message_seen", exchange, message)
         exchange.held_ns += self._clock.monotonic_ns() - entered_ns
@@ -183,11 +222,12 @@ class Engine:
         Checks give back and settle at the same time, for nobody decides any more: what they ask of a store goes out
         together.
         """
+        if exchange.naming is not None:
+            await self.named(exchange)
         said = [self._settled(hook, exchange, status) for hook in self._on_end]
-        if waiting := [rest for rest in said if inspect.iscoroutine(rest)]:
-            rests = iter(await asyncio.gather(*waiting, return_exceptions=True))
-            said = [next(rests) if inspect.iscoroutine(each) else each for each in said]
         for hook, answer in zip(self._on_end, said, strict=True):
+            if inspect.iscoroutine(answer):
+                answer = await settled(answer)
             self._conclude(hook.check, exchange, answer)
         self._lineage.ended(exchange, status)
         outcome = Outcome(exchange, status, self._clock.monotonic_ns(), self._clock.unix_ns())
@@ -208,8 +248,6 @@ class Engine:
     def _conclude(self, check: Check, exchange: Exchange, answer: Any) -> None:
         if isinstance(answer, Exception):
             answer = failed(check, exchange, answer)
-        elif isinstance(answer, BaseException):
-            raise answer
         if answer:
             self._record(exchange, list(answer), FORWARD)
 
@@ -221,11 +259,45 @@ class Engine:
         self._record(exchange, [finding], decision)
         return decision
 
-    async def _learn(self, exchange: Exchange, names: Names) -> None:
+    def _learn(self, exchange: Exchange, names: Names) -> Coroutine[Any, Any, None] | None:
+        """What is left to wait for until the names that are new are the conversation's; None where nothing is."""
         merged = exchange.names.merged(names)
-        if merged != exchange.names:
-            exchange.names = merged
-            await self._lineage.saw(exchange, names)
+        if merged == exchange.names:
+            return None
+        exchange.names = merged
+        learning = begun(self._lineage.saw(exchange, names))
+        return None if isinstance(learning, Done) else learning
+
+    async def _look(
+        self, hooks: Sequence[BoundHook], exchange: Exchange, message: Message | None, *arguments: object
+    ) -> None:
+        """Ask the checks in order. Where the store is far away, it is asked for all of them first."""
+        if not self._is_worth_asking_ahead() or self._wariness.is_wary(edge_of(exchange)):
+            if exchange.naming is not None:
+                await self.named(exchange)
+            await self._run(hooks, exchange, *arguments)
+            return
+        # What is judged without waiting comes before: it may refuse, and then nothing is to be taken back.
+        first = next((place for place, hook in enumerate(hooks) if hook.is_async or hook.ahead), len(hooks))
+        await self._run(hooks[:first], exchange, *arguments)
+        if not isinstance(exchange.decision, Forward):
+            return
+        ahead = exchange.ahead = Ahead(self._kept)
+        try:
+            ask_ahead(hooks[first:], exchange, message)
+            if exchange.naming is not None:
+                foreseen = exchange.lineage
+                await self.named(exchange)
+                if exchange.lineage is not foreseen:
+                    ahead.begin_again()
+                    ask_ahead(hooks[first:], exchange, message)
+                    await ahead.asked_again()
+            await self._run(hooks[first:], exchange, *arguments)
+        finally:
+            exchange.ahead = None
+            ahead.take_back()
+            if ahead.took_back:
+                self._wariness.took_back(edge_of(exchange))
 
     async def _run(self, hooks: Sequence[BoundHook], exchange: Exchange, *arguments: object) -> None:
         if not isinstance(exchange.decision, Forward):
@@ -239,12 +311,21 @@ class Engine:
             except Exception as error:
                 answer = failed(hook.check, exchange, error)
             if answer:
+                if exchange.naming is not None:
+                    await self.named(exchange)
                 findings = list(answer)
                 decision = policy.decide(exchange, findings)
                 exchange.decision = decision
                 self._record(exchange, findings, decision)
                 if not isinstance(decision, Forward):
                     return
+
+    def _kept(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Goes on beside the call, to its end."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
 
     def _record(self, exchange: Exchange, findings: Sequence[Finding], decision: Decision) -> None:
         exchange.findings.extend(findings[: FINDINGS_KEPT - len(exchange.findings)])
@@ -260,6 +341,29 @@ class Engine:
             except Exception:
                 # A reporter watches: its failure is ours to log and never the call's.
                 log.exception("reporter %s failed", report)
+
+
+def ask_ahead(hooks: Sequence[BoundHook], exchange: Exchange, message: Message | None) -> None:
+    """Down to the first check that may keep the call waiting: nothing is held meanwhile for those after it."""
+    for hook in hooks:
+        try:
+            if hook.ahead is not None and not hook.ahead(exchange, message):
+                return
+        except Exception:
+            # The check itself is asked in a moment; what it says of its failure counts.
+            log.debug("check %s could not ask ahead", hook.check.name, exc_info=True)
+
+
+async def settled(rest: Coroutine[Any, Any, Any]) -> Any:
+    """What a check says of the end, or what it raised."""
+    try:
+        return await rest
+    except Exception as error:
+        return error
+
+
+def edge_of(exchange: Exchange) -> tuple[str, str, str]:
+    return exchange.caller, exchange.callee, exchange.method
 
 
 def names_of(message: Message | None) -> Names:
@@ -321,7 +425,11 @@ def crashed(check: Check, crash: Exception) -> Finding:
 
 def hooks_of(checks: Sequence[Check], hook: str) -> tuple[BoundHook, ...]:
     found = ((check, getattr(check, hook, None)) for check in checks)
-    return tuple(BoundHook(check, call, inspect.iscoroutinefunction(call)) for check, call in found if call is not None)
+    return tuple(
+        BoundHook(check, call, inspect.iscoroutinefunction(call), getattr(check, "ahead", None))
+        for check, call in found
+        if call is not None
+    )
 
 
 def methods_of(reporters: Sequence[Reporter], hook: str) -> tuple[Callable[..., object], ...]:

@@ -190,6 +190,12 @@ class Check(Protocol):
     - `on_end(exchange, status)`: nothing more will pass; too late to refuse, and told to every check.
 
     A hook that lets StoreUnavailable through refuses the call with STORE_UNAVAILABLE where that is enforced.
+
+    A check whose hooks ask a store may also have `ahead(exchange, message)`, where `message` is None for `on_start`. It
+    asks what the hook will ask, by `Reach.ahead`, and says whether those after it may be asked ahead as well: not so
+    where it may keep the call waiting. It changes nothing but what it keeps for its hook, and is not always called.
+    While the store is far away, the conversation that `on_start` sees of a method with one request is the one foreseen,
+    unless a check says by a property `goes_by_conversation` that it has to be sure.
     """
 
     name: str

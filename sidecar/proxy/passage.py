@@ -138,6 +138,7 @@ class Passage:
         """Turn the call away where the route is full or a check refused its headers."""
         await self._way.engine.open(self.exchange)
         if not has_room or self._way.room.is_full:
+            await self._way.engine.named(self.exchange)
             self._refuse(Reason.OVERLOADED, "room", f"route {self._way.route.name} holds as much as it may")
         if not isinstance(self.exchange.decision, Forward):
             raise Refused

@@ -60,6 +60,37 @@ async def test_a_purse_that_does_not_bind_counts_past_its_limit(store: Store):
     assert await money(store) == (3 * USD, 0)
 
 
+@pytest.mark.parametrize(("spare", "is_allowed"), [(0, True), (USD, True), (USD + 1, False)])
+async def test_what_has_to_be_left_beside_a_hold_is_left(store: Store, spare: int, is_allowed: bool):
+    """It is not held: the next one may have it."""
+    reservation = await store.ledger.reserve("x", USD, [hold()], spare_micro_usd=spare)
+    assert (reservation.refused_by is None) == is_allowed
+    assert await money(store) == (0, USD if is_allowed else 0)
+    assert (await store.ledger.reserve("y", USD, [hold()])).refused_by is None
+
+
+async def test_what_is_withdrawn_was_never_reserved(store: Store):
+    """Its hold is free in every purse, and its id may reserve again, in other purses as well."""
+    await store.ledger.reserve("x", 300_000, [hold(), hold(ONE)])
+    assert await store.ledger.withdraw("x")
+    assert (await money(store), await money(store, ONE)) == ((0, 0), (0, 0))
+    assert await store.ledger.withdraw("x") is False
+    assert await store.ledger.settle("x", 100_000) is False
+    assert (await store.ledger.reserve("x", 200_000, [hold()])).is_new
+    assert await store.ledger.settle("x", 100_000)
+    assert await money(store) == (100_000, 0)
+
+
+async def test_what_is_settled_or_charged_is_not_withdrawn(store: Store):
+    """The money was spent."""
+    await store.ledger.reserve("settled", 300_000, [hold()])
+    await store.ledger.settle("settled", 100_000)
+    await store.ledger.charge("charged", [Draw(ALL, 0)], 50_000)
+    for charge_id in ("settled", "charged", "unknown"):
+        assert await store.ledger.withdraw(charge_id) is False
+    assert await money(store) == (150_000, 0)
+
+
 async def test_settling_replaces_the_hold_once(store: Store):
     """It may cost less, or more than was held; a second settle of the same charge changes nothing."""
     await store.ledger.reserve("less", 300_000, [hold()])

@@ -107,6 +107,15 @@ class LedgerMachine(RuleBasedStateMachine):
         self.run(self.ledger.void(charge_id))
         self.finished(charge_id, 0)
 
+    @rule(charge_id=IDS)
+    def withdraw(self, charge_id: str) -> None:
+        answer = self.run(self.ledger.withdraw(charge_id))
+        self.model.lapse()
+        known = self.model.charges.get(charge_id)
+        assert answer == (known is not None and known.state == "held")
+        if answer:
+            del self.model.charges[charge_id]
+
     @rule(charge_id=IDS, amount=AMOUNTS, chosen=CHOSEN)
     def charge(self, charge_id: str, amount: int, chosen: list[int]) -> None:
         answer = self.run(self.ledger.charge(charge_id, [Draw(PURSES[index], 0) for index in chosen], amount))

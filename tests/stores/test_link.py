@@ -12,7 +12,6 @@ from redis import Redis
 
 from sidecar.errors import StoreUnavailable
 from sidecar.stores.redis import LinkTls, RedisLink, Script
-from sidecar.stores.redis.link import CONNECTIONS_MAX
 from tests.stores.places import RedisServer, free_port
 from tests.transparency.certs import TlsFiles, make_tls_files
 
@@ -21,6 +20,10 @@ COUNT = Script("count", "return redis.call('INCR', KEYS[1])")
 BROKEN = Script("broken", "return nothing.at_all")
 NOW = Script("now", "return now")
 SLOW_COUNT = Script("slow_count", "for _ = 1, tonumber(ARGV[1]) do end return redis.call('INCR', KEYS[1])")
+
+
+BUSY = 8
+"""Verbs on their way, one after the other, while Redis does not answer."""
 
 
 class Watching:
@@ -216,11 +219,11 @@ async def test_as_many_pipelines_as_there_may_be_are_no_absence(redis_url: str):
         with Redis.from_url(redis_url) as redis:
             redis.execute_command("CLIENT", "PAUSE", 300, "ALL")
         asked = []
-        for number in range(CONNECTIONS_MAX):
+        for number in range(BUSY):
             asked.append(asyncio.ensure_future(link.run(ECHO, ["k"], (number,))))
             await asyncio.sleep(0.005)
         assert await link._probe()
-        assert await asyncio.gather(*asked) == [b"%d" % number for number in range(CONNECTIONS_MAX)]
+        assert await asyncio.gather(*asked) == [b"%d" % number for number in range(BUSY)]
     assert watching.heard == []
 
 
@@ -232,6 +235,44 @@ async def test_a_verb_whose_caller_left_harms_no_other(redis_url: str):
         await asyncio.sleep(0)
         leaving.cancel()
         assert await staying == 2
+
+
+async def test_a_connection_that_breaks_while_nothing_is_asked_is_made_anew(redis_url: str):
+    """A proxy closes what is idle: that is no absence, and the next verb hears nothing of it."""
+    watching = Watching()
+    async with linked(redis_url, watching) as link:
+        assert await link.run(COUNT, ["n"]) == 1
+        with Redis.from_url(redis_url) as redis:
+            redis.client_kill_filter(_type="normal", skipme=True)
+        await until(lambda: link._wire is None)
+        assert sorted(await asyncio.gather(*(link.run(COUNT, ["n"]) for _ in range(3)))) == [2, 3, 4]
+    assert watching.heard == []
+
+
+async def test_answers_come_in_the_order_of_the_questions(redis_url: str):
+    """So what takes something back is never overtaken by what took it, however much is asked."""
+    async with linked(redis_url) as link:
+        done: list[int] = []
+
+        async def ask(number: int) -> None:
+            await link.run(ECHO, ["k"], (number,))
+            done.append(number)
+
+        await asyncio.gather(*(ask(number) for number in range(500)))
+        assert done == list(range(500))
+
+
+async def test_what_is_published_is_heard(redis_url: str):
+    """On a connection of its own."""
+    async with linked(redis_url) as link:
+        async with link.pubsub() as listener:
+            await listener.subscribe("news")
+            assert await listener.get_message(timeout=5)
+            with Redis.from_url(redis_url) as redis:
+                redis.publish("news", "x")
+            said = await listener.get_message(ignore_subscribe_messages=True, timeout=5)
+        assert said is not None
+        assert said["data"] == b"x"
 
 
 async def test_a_link_that_is_closed_answers_nobody(redis_url: str):

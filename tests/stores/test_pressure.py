@@ -50,6 +50,37 @@ async def test_a_bucket_holds_no_more_than_its_burst(place: Place):
     assert [wait > 0 for wait in waits] == [False, False, False, True]
 
 
+@pytest.mark.parametrize("burst", [1, 3])
+async def test_a_token_that_is_put_back_is_there_for_the_next(pressure: Pressure, burst: int):
+    """As if it had not been taken: no more, and no less, whoever asks how often."""
+    rate = Rate(per_s=0.01, burst=burst)
+    for number in range(burst):
+        assert await pressure.take("b", rate, f"{number}") == 0.0
+    for _ in range(3):
+        await pressure.put_back("b", rate, "0")
+        await pressure.put_back("b", rate, "never took any")
+        await pressure.put_back("unknown", rate, "0")
+    assert await pressure.take("b", rate, "next") == 0.0
+    assert await pressure.take("b", rate, "0") > 0.0
+
+
+async def test_a_call_that_is_forgotten_earns_and_spends_nothing(pressure: Pressure):
+    """It was neither a call nor a retry: its share is gone, and what it spent may be spent by another."""
+    budget = RetryBudget(ratio=0.5, minimum=0, window_s=600)
+    for number in range(4):
+        await pressure.note_call("e", f"call-{number}", 600)
+    assert await pressure.spend_retry("e", "retry-1", budget)
+    assert await pressure.spend_retry("e", "retry-2", budget)
+    assert not await pressure.spend_retry("e", "retry-3", budget)
+    await pressure.forget_call("e", "retry-1")
+    await pressure.forget_call("e", "nobody")
+    await pressure.forget_call("unknown", "retry-1")
+    assert await pressure.spend_retry("e", "retry-3", budget)
+    await pressure.forget_call("e", "retry-2")
+    await pressure.forget_call("e", "call-0")
+    assert not await pressure.spend_retry("e", "retry-4", budget)
+
+
 async def test_one_exchange_takes_once(pressure: Pressure):
     """A verb that timed out is asked again, and an exchange that passes two sidecars counts once."""
     for _ in range(5):

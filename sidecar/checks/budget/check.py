@@ -65,6 +65,8 @@ class BudgetCheck:
         self._budgets = {budget.name: budget for budget in self._terms.budgets}
         self._bills: dict[Exchange, Bill] = {}
         """Of open exchanges."""
+        self._foreseen: dict[Exchange, Bill] = {}
+        """Of requests whose money was asked for ahead."""
         self._tasks = CountedTasks()
 
     # Hooks.
@@ -79,11 +81,25 @@ class BudgetCheck:
         holds = list(self._inherited(exchange))
         return await self._hand_down(exchange, holds) if holds else None
 
+    def ahead(self, exchange: Exchange, message: Message | None) -> bool:
+        """What a call holds; what is handed down by the caller's sidecar is asked for in order."""
+        if message is None or exchange in self._bills or not exchange.is_guarded_here:
+            return True
+        bill = self._opened(exchange)
+        if bill is not None:
+            self._foreseen[exchange] = bill
+            if bill.holds and bill.estimate_micro_usd:
+                self._till.reserve_ahead(exchange, bill.estimate_micro_usd, bill.holds)
+        return True
+
     async def on_message(self, exchange: Exchange, message: Message) -> list[Finding] | None:
         bill = self._bills.get(exchange)
         findings = None
         if bill is None:
-            if not exchange.is_guarded_here or (bill := self._opened(exchange)) is None:
+            if not exchange.is_guarded_here:
+                return None
+            bill = self._foreseen.pop(exchange, None) or self._opened(exchange)
+            if bill is None:
                 return None
             self._bills[exchange] = bill
             findings = await self._reserve(exchange, bill)
@@ -92,17 +108,23 @@ class BudgetCheck:
         return findings
 
     async def on_answer(self, exchange: Exchange, answer: Answer) -> None:
-        """All is known now: the caller's sidecar hears what was spent in the trailers that are about to go out."""
+        """All is known now. Where the caller's sidecar handed money down, it hears in the trailers what was spent.
+
+        All other bills are settled at the end, with whatever else is said to the store then.
+        """
         bill = self._bills.get(exchange)
         if bill is None or bill.is_slice:
             return
         bill.see_metadata(answer.headers)
         bill.see_metadata(answer.trailers)
         bill.was_turned_away = was_never_asked(exchange, answer) and (answer.is_unseen or bill.meter.usage.is_empty)
-        await self._settle(exchange, bill)
-        await self._account_for_slice(exchange)
+        if self._must_account(exchange):
+            await self._settle(exchange, bill)
+            await self._account_for_slice(exchange)
 
     async def on_end(self, exchange: Exchange, status: Status) -> None:
+        if self._foreseen:
+            self._foreseen.pop(exchange, None)
         bill = self._bills.pop(exchange, None)
         if bill is not None and bill.is_slice:
             await self._take_back(exchange, bill)
@@ -297,19 +319,24 @@ class BudgetCheck:
             spent = receipt.held_micro_usd if told is None else told
         await self._till.settle(receipt, spent)
 
+    def _must_account(self, exchange: Exchange) -> bool:
+        """Whether money came with the call, and nobody was told yet what was spent of it."""
+        if exchange.side is not Side.INBOUND or exchange.lineage.remainder_micro_usd is None:
+            return False
+        is_due = exchange.spent_micro_usd is None and exchange.is_guarded_here
+        return is_due and bool(self._from_above(exchange))
+
     async def _account_for_slice(self, exchange: Exchange) -> None:
         """Inbound: tell the caller's sidecar what was spent of its slice, and let nobody spend what goes back.
 
         A task that goes on keeps its slice: work in the background may still need it.
         """
-        if exchange.side is not Side.INBOUND or exchange.spent_micro_usd is not None or not exchange.is_guarded_here:
-            return
-        if not (holds := self._from_above(exchange)):
+        if not self._must_account(exchange):
             return
         if not exchange.was_dispatched:
             exchange.spent_micro_usd = 0  # nothing can have been caused
             return
-        hold = holds[0]
+        hold = self._from_above(exchange)[0]
         used = await self._till.used(hold)
         rest = max(hold.limit_micro_usd - used, 0)
         if goes_on(exchange):

@@ -43,7 +43,20 @@ class MeetingCheck:
         self._looked: dict[Exchange, int] = {}
         """How many of those that an open exchange has met were looked at: each once, by what was spent until then."""
 
+    def ahead(self, exchange: Exchange, message: Message | None) -> bool:  # noqa: ARG002 - whatever brought the name
+        """Nothing; and where others were met, no money is held before it was seen what they had spent."""
+        return not (exchange.met or exchange.lineage.met)
+
     async def on_message(self, exchange: Exchange, message: Message) -> list[Finding] | None:  # noqa: ARG002 - whatever brought the name
+        return await self._looked_at(exchange)
+
+    async def on_end(self, exchange: Exchange, status: Status) -> list[Finding] | None:  # noqa: ARG002 - a hook's shape
+        """Whoever was met by the names of the last message: a far store is asked for them beside the checks."""
+        findings = await self._looked_at(exchange)
+        self._looked.pop(exchange, None)
+        return findings
+
+    async def _looked_at(self, exchange: Exchange) -> list[Finding] | None:
         if not (exchange.met or exchange.lineage.met) or not self._budgets or not exchange.is_guarded_here:
             return None
         own, all_met = exchange.lineage.conversation, (*exchange.lineage.met, *exchange.met)
@@ -51,9 +64,6 @@ class MeetingCheck:
         self._looked[exchange] = len(all_met)
         met = tuple(each for each in met if frozenset((own, each)) not in self._told)
         return await self._judged(own, met) if met else None
-
-    def on_end(self, exchange: Exchange, status: Status) -> None:  # noqa: ARG002 - a hook's shape
-        self._looked.pop(exchange, None)
 
     async def _judged(self, own: str, met: Sequence[str]) -> list[Finding] | None:
         try:

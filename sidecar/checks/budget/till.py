@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
+from typing import Final, NamedTuple
 
+from sidecar.engine.ahead import Key
 from sidecar.engine.exchange import Exchange
 from sidecar.engine.state.ledger import Balance, Draw, Hold, Ledger, Reservation
 from sidecar.engine.state.reach import is_consistent
 from sidecar.engine.state.spool import Spool
 from sidecar.errors import StoreUnavailable
 
+SPARED: Final = 4
+"""What is asked ahead leaves as much as it takes for this many others: it may be given back."""
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+
+class Receipt(NamedTuple):
     """A reservation, and where it was made."""
 
     charge_id: str
@@ -55,6 +59,25 @@ class Till:
             task.add_done_callback(self._background.discard)
             raise
 
+    def reserve_ahead(self, exchange: Exchange, amount_micro_usd: int, holds: Sequence[Hold]) -> None:
+        """Ask now what `reserve` will ask, without a share. Where it would take the last, it is asked in its turn."""
+        if exchange.ahead is None:
+            return
+        charge_id = exchange.lineage.exchange_id
+        spare = SPARED * amount_micro_usd
+        verb = partial(self._shared.reserve, charge_id, amount_micro_usd, holds, spare_micro_usd=spare)
+        exchange.ahead.ask(key_of(charge_id, amount_micro_usd, holds, 0), verb, partial(self._withdraw, charge_id))
+
+    async def _withdraw(self, charge_id: str, reservation: Reservation | None) -> None:
+        """Nobody came for it. What another sidecar of this exchange holds is its own."""
+        if reservation is not None and (not reservation.is_new or reservation.refused_by is not None):
+            return
+        try:
+            await self._shared.withdraw(charge_id)
+        except StoreUnavailable:
+            if self._spool is not None:
+                await self._spool.charge_later(charge_id, (), 0)
+
     async def _give_back(self, charge_id: str) -> None:
         """Whether the reservation was made or still will be: a charge that is known to be done holds nothing."""
         is_owed = False
@@ -69,8 +92,16 @@ class Till:
         self, exchange: Exchange, amount_micro_usd: int, holds: Sequence[Hold], share_percent: int
     ) -> Receipt:
         charge_id = exchange.lineage.exchange_id
+        verb = partial(self._shared.reserve, charge_id, amount_micro_usd, holds, share_percent=share_percent)
         try:
-            answer = await self._shared.reserve(charge_id, amount_micro_usd, holds, share_percent=share_percent)
+            if exchange.ahead is None:
+                answer = await verb()
+            else:
+                key = key_of(charge_id, amount_micro_usd, holds, share_percent)
+                is_foreseen = exchange.ahead.has(key)
+                answer = await exchange.ahead.fetch(key, verb)
+                if is_foreseen and answer.refused_by is not None:
+                    answer = await verb()  # what was asked ahead was not to take the last
         except StoreUnavailable as away:
             if self._spool is not None and is_consistent(exchange) and away.may_have_happened:
                 # The hold may stand although the call will not go out: what nobody gave back would be spent in the end.
@@ -123,3 +154,7 @@ class Till:
         except StoreUnavailable:
             # Nobody knows: all of it may be.
             return hold.limit_micro_usd
+
+
+def key_of(charge_id: str, amount_micro_usd: int, holds: Sequence[Hold], share_percent: int) -> Key:
+    return "reserve", charge_id, amount_micro_usd, tuple(holds), share_percent

@@ -6,13 +6,14 @@ it has happened, and can only be told.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from sidecar.checks.consistency.reading import Named, named_in
 from sidecar.checks.consistency.token import unsaid
+from sidecar.engine.ahead import Key
+from sidecar.engine.eager import together
 from sidecar.engine.exchange import UNKNOWN_CALLER, Exchange, Status
 from sidecar.engine.finding import Finding, Severity
 from sidecar.engine.message import Direction, Message
@@ -21,6 +22,9 @@ from sidecar.engine.specs import ResourceTerms, Spec
 from sidecar.engine.state.reach import Reach
 from sidecar.engine.state.versions import Overwritten, Place, Touch, Touched, VersionReporter, Versions
 from sidecar.errors import Reason
+
+Asked = tuple[Callable[[Versions], Coroutine[Any, Any, Any]], Key]
+"""A question to the store, and by what it is known."""
 
 STALE, LOST, NOT_OWNER = "stale-read", "lost-update", "not-owner"
 
@@ -59,6 +63,25 @@ class ConsistencyCheck:
         sentence = f"{exchange.caller} writes to what {edge.terms.owner} owns"
         return [made(edge, NOT_OWNER, Severity.ERROR, sentence, Reason.NOT_OWNER)]
 
+    def ahead(self, exchange: Exchange, message: Message | None) -> bool:
+        """What is known of the resources that a message names, and what it tells of them.
+
+        What an answer tells cannot be taken back: the checks before this one say that it may not be refused any more.
+        """
+        edge = edge_of(exchange)
+        if edge is None or message is None or not message.is_readable:
+            return True
+        questions: Iterable[Asked] = ()
+        if message.direction is Direction.RESPONSE:
+            questions = [observing(touch) for touch in self._touches(exchange, edge, message)]
+        elif edge.terms.writes:
+            questions = list(self._bases_asked(exchange, edge, message))
+        else:
+            questions = [knowing(place, exchange.caller) for place in places_of(exchange, edge, message)]
+        for question in questions:
+            self._versions.ahead(exchange, *question)
+        return True
+
     async def on_message(self, exchange: Exchange, message: Message) -> Sequence[Finding] | None:
         edge = edge_of(exchange)
         if edge is None or not message.is_readable:
@@ -76,41 +99,39 @@ class ConsistencyCheck:
 
     async def _read_asked(self, exchange: Exchange, edge: Edge, message: Message) -> None:
         """An answer is held to what was known by now: what the agent learns while it waits makes no answer stale."""
-        keys = [key for key, _ in named_in(edge.terms, message)]
-        known = await asyncio.gather(*(self._known(exchange, Place(exchange.callee, edge.resource, k)) for k in keys))
-        if keys:
-            self._knew[exchange] = dict(zip(keys, known, strict=True))
+        places = places_of(exchange, edge, message)
+        known = await together(self._versions.ask(exchange, *knowing(each, exchange.caller)) for each in places)
+        if places:
+            self._knew[exchange] = {place.key: version for place, version in zip(places, known, strict=True)}
 
     async def _write_asked(self, exchange: Exchange, edge: Edge, message: Message) -> list[Finding] | None:
         """A write that says what it was made from, before it goes out."""
-        for key, base in named_in(edge.terms, message):
-            if base:
-                found = await self._overwritten(exchange, Place(exchange.callee, edge.resource, key), base)
-                if found is not None:
-                    self._reporter.update_was_lost(edge.resource)
-                    return [stale_write(edge, found)]
-        return None
+        asked = [self._versions.ask(exchange, *each) for each in self._bases_asked(exchange, edge, message)]
+        found = next((each for each in await together(asked) if each is not None), None)
+        if found is None:
+            return None
+        self._reporter.update_was_lost(edge.resource)
+        return [stale_write(edge, found)]
 
     async def _answered(self, exchange: Exchange, edge: Edge, message: Message) -> list[Finding] | None:
-        asked = named_in(edge.terms, exchange.last_request)
-        bases = dict(asked) if edge.terms.writes else {}
-        touches = [
-            self._touch(exchange, edge, message, key, version, bases.get(key, ""))
-            for key, version in self._told(exchange, edge, message, asked)
-        ]
+        touches = self._touches(exchange, edge, message)
         findings: list[Finding] = []
-        for seen in await asyncio.gather(*(self._observed(exchange, touch) for touch in touches)):
+        for seen in await together(self._versions.ask(exchange, *observing(touch)) for touch in touches):
             findings += self._complaints(exchange, edge, seen)
         return findings or None
 
-    async def _known(self, exchange: Exchange, place: Place) -> str:
-        return await self._versions.ask(exchange, lambda versions: versions.known_version(place, exchange.caller))
+    def _bases_asked(self, exchange: Exchange, edge: Edge, message: Message) -> Iterator[Asked]:
+        for key, base in named_in(edge.terms, message):
+            if base:
+                yield judging(Place(exchange.callee, edge.resource, key), base)
 
-    async def _overwritten(self, exchange: Exchange, place: Place, base: str) -> Overwritten | None:
-        return await self._versions.ask(exchange, lambda versions: versions.overwritten(place, base))
-
-    async def _observed(self, exchange: Exchange, touch: Touch) -> Touched:
-        return await self._versions.ask(exchange, lambda versions: versions.observe_version(touch))
+    def _touches(self, exchange: Exchange, edge: Edge, message: Message) -> list[Touch]:
+        asked = named_in(edge.terms, exchange.last_request)
+        bases = dict(asked) if edge.terms.writes else {}
+        return [
+            self._touch(exchange, edge, message, key, version, bases.get(key, ""))
+            for key, version in self._told(exchange, edge, message, asked)
+        ]
 
     def _told(self, exchange: Exchange, edge: Edge, message: Message, asked: list[Named]) -> list[Named]:
         """The resources of an answer whose version is known. A write that tells none has made one all the same."""
@@ -150,6 +171,23 @@ class ConsistencyCheck:
             )
             findings.append(made(edge, LOST, Severity.ERROR, sentence))
         return findings
+
+
+def places_of(exchange: Exchange, edge: Edge, message: Message) -> list[Place]:
+    return [Place(exchange.callee, edge.resource, key) for key, _ in named_in(edge.terms, message)]
+
+
+def knowing(place: Place, agent: str) -> Asked:
+    return lambda versions: versions.known_version(place, agent), ("known_version", place, agent)
+
+
+def judging(place: Place, base: str) -> Asked:
+    return lambda versions: versions.overwritten(place, base), ("overwritten", place, base)
+
+
+def observing(touch: Touch) -> Asked:
+    # Its age is none of what makes it this one: time goes on between the question and the fetching of its answer.
+    return lambda versions: versions.observe_version(touch), ("observe_version", replace(touch, age_s=0.0))
 
 
 def edge_of(exchange: Exchange) -> Edge | None:

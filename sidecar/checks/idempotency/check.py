@@ -13,7 +13,6 @@ from sidecar.checks.idempotency.duplicate import (
     Diagnosis,
     DuplicateReporter,
     Origin,
-    attempts_of,
     diagnosis_of,
     fenced,
     retried,
@@ -23,6 +22,7 @@ from sidecar.checks.idempotency.duplicate import (
 from sidecar.checks.idempotency.hold import Hold
 from sidecar.checks.idempotency.identity import Identity, Unkeyed, identity_of
 from sidecar.checks.idempotency.waiting import LEASE_S, Flight, Flights, Keeper, settle
+from sidecar.engine.attempts import has_attempts
 from sidecar.engine.exchange import Answer, Exchange, Mode, Status, weakest
 from sidecar.engine.finding import Finding
 from sidecar.engine.message import Direction, Message
@@ -75,6 +75,10 @@ class IdempotencyCheck:
         self._reporter = reporter
         self._settings = settings or IdempotencySettings()
         self._underway: dict[Exchange, Underway] = {}
+        self._foreseen: dict[Exchange, Identity | Unkeyed] = {}
+        """Of requests whose claim was asked ahead."""
+        self._claiming: dict[str, Exchange] = {}
+        """By key, who of this process asked for it first and has not heard the answer."""
         self._held_bytes = 0
         self._flights = Flights(clock)
         self._keeper = Keeper(clock, lambda: (each.hold for each in list(self._underway.values())))
@@ -82,9 +86,25 @@ class IdempotencyCheck:
 
     def on_start(self, exchange: Exchange) -> None:
         """A gRPC client that retries says so on any edge."""
-        if exchange.is_guarded_here and attempts_of(exchange):
+        if exchange.is_guarded_here and has_attempts(exchange):
             exchange.is_retry = True
             self._reporter.retry_seen(exchange.callee, Origin.GRPC, is_near_deadline=False)
+
+    def ahead(self, exchange: Exchange, message: Message | None) -> bool:
+        """The claim. Nothing below it is asked ahead for a duplicate of a call that this process has under way."""
+        spec = exchange.spec
+        if message is None or message.direction is Direction.RESPONSE or message.sequence > 0:
+            return True
+        if spec is None or spec.idempotency is None or not exchange.is_guarded_here:
+            return True
+        identity = self._foreseen.get(exchange)
+        if identity is None:
+            identity = self._foreseen[exchange] = identity_of(exchange, spec.idempotency, message)
+        if isinstance(identity, Unkeyed):
+            return True
+        self._claimant.claim_ahead(self._call(exchange, spec, spec.idempotency, identity))
+        is_first = self._claiming.setdefault(identity.key, exchange) is exchange
+        return is_first and identity.key not in self._flights
 
     async def on_message(self, exchange: Exchange, message: Message) -> Sequence[Finding] | None:
         spec = exchange.spec
@@ -96,7 +116,7 @@ class IdempotencyCheck:
             return None
         if message.sequence > 0:
             return None
-        identity = identity_of(exchange, spec.idempotency, message)
+        identity = self._foreseen.get(exchange) or identity_of(exchange, spec.idempotency, message)
         if isinstance(identity, Unkeyed):
             return [unclaimed(spec, identity)]
         return await self._requested(exchange, spec, spec.idempotency, identity)
@@ -111,6 +131,7 @@ class IdempotencyCheck:
 
     async def on_end(self, exchange: Exchange, status: Status) -> Sequence[Finding] | None:
         """Settle, before the caller hears: its next call meets a settled claim. Whoever waits here is woken."""
+        self._forget_foreseen(exchange)
         underway = self._underway.pop(exchange, None)
         if underway is None:
             return None
@@ -134,14 +155,16 @@ class IdempotencyCheck:
     async def _requested(
         self, exchange: Exchange, spec: Spec, terms: Idempotency, identity: Identity
     ) -> Sequence[Finding] | None:
-        mode = Mode.OBSERVE if terms.duplicates == "observe" else spec.mode
-        is_acting = weakest(exchange.mode_for(NAME), mode) is Mode.ENFORCE
-        waits = is_acting and terms.duplicates == "replay"
-        call = Call(exchange, terms, identity, self._until_ns(exchange) if waits else 0)
-        claims, claimed, seen = await self._claimant.claim(call)
+        mode, is_acting = acting(exchange, spec, terms)
+        call = self._call(exchange, spec, terms, identity)
+        try:
+            claims, claimed, seen = await self._claimant.claim(call)
+        finally:
+            self._forget_foreseen(exchange)
         diagnosis = diagnosis_of(exchange, identity, claimed, seen)
-        has_waited = waits and claimed.standing is Standing.IN_FLIGHT
+        has_waited = call.until_ns > 0 and claimed.standing is Standing.IN_FLIGHT
         if has_waited:
+            exchange.is_going_to_wait()
             began_ns = self._clock.monotonic_ns()
             claimed = await self._claimant.wait(call, claims, claimed)
             exchange.waited_ns += self._clock.monotonic_ns() - began_ns
@@ -154,6 +177,18 @@ class IdempotencyCheck:
         self._retried(exchange, diagnosis)
         return [told.finding]
 
+    def _call(self, exchange: Exchange, spec: Spec, terms: Idempotency, identity: Identity) -> Call:
+        waits = acting(exchange, spec, terms)[1] and terms.duplicates == "replay"
+        return Call(exchange, terms, identity, self._until_ns(exchange) if waits else 0)
+
+    def _forget_foreseen(self, exchange: Exchange) -> None:
+        """Its claim is answered, or nobody will ask for it any more."""
+        if not self._foreseen:
+            return
+        identity = self._foreseen.pop(exchange, None)
+        if isinstance(identity, Identity) and self._claiming.get(identity.key) is exchange:
+            del self._claiming[identity.key]
+
     def _passed(self, exchange: Exchange, spec: Spec, diagnosis: Diagnosis | None) -> Sequence[Finding] | None:
         """It runs. Where the same was asked before under another key, somebody above asked again."""
         if diagnosis is None or diagnosis.origin is not Origin.ABOVE:
@@ -163,7 +198,7 @@ class IdempotencyCheck:
 
     def _retried(self, exchange: Exchange, diagnosis: Diagnosis | None) -> None:
         """Counted once: those of gRPC clients were, when they came."""
-        if diagnosis is not None and not attempts_of(exchange):
+        if diagnosis is not None and not has_attempts(exchange):
             exchange.is_retry = True
             self._reporter.retry_seen(exchange.callee, diagnosis.origin, is_near_deadline=diagnosis.is_near_deadline)
 
@@ -198,3 +233,9 @@ class IdempotencyCheck:
         self._held_bytes -= hold.kept_bytes
         hold.keep(message, HELD_BYTES_MAX - self._held_bytes)
         self._held_bytes += hold.kept_bytes
+
+
+def acting(exchange: Exchange, spec: Spec, terms: Idempotency) -> tuple[Mode | None, bool]:
+    """The mode of what is said about a duplicate, and whether that is enforced."""
+    mode = Mode.OBSERVE if terms.duplicates == "observe" else spec.mode
+    return mode, weakest(exchange.mode_for(NAME), mode) is Mode.ENFORCE

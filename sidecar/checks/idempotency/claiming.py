@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from sidecar.checks.idempotency.hold import Ending
 from sidecar.checks.idempotency.identity import Identity
 from sidecar.checks.idempotency.waiting import LEASE_S, PAUSE_S, WAIT_SLACK_S, Flights, Keeper
+from sidecar.engine.ahead import Key
 from sidecar.engine.eager import Done, begun
 from sidecar.engine.exchange import Exchange
 from sidecar.engine.ports import Clock
@@ -45,10 +46,21 @@ class Claimant:
         self._flights = flights
         self._keeper = keeper
 
+    def claim_ahead(self, call: Call) -> None:
+        """Ask now what `claim` will ask."""
+        self._claims.ahead(call.exchange, partial(ask_first, call), key_of(call), partial(self._unclaim, call))
+
+    async def _unclaim(self, call: Call, claims: Claims, found: Found | None) -> None:
+        """Nobody came for what was asked ahead. Of a call that another sidecar has seen, that one says how it ended."""
+        if found is not None and found[1].standing is Standing.NEW:
+            self._keeper.begin(partial(claims.release, call.identity.key, found[1].token))
+        elif found is None and not call.exchange.lineage.was_seen_by_caller:
+            self._keeper.owes(partial(forget, call, claims))
+
     async def claim(self, call: Call) -> Found:
         """Raises StoreUnavailable where nothing may stand in for the store; then the call is refused."""
         try:
-            return await self._asked(call, self._claims.ask(call.exchange, partial(ask_first, call)))
+            return await self._asked(call, self._claims.ask(call.exchange, partial(ask_first, call), key_of(call)))
         except StoreUnavailable:
             # It may have been taken all the same. Where a sidecar before us has it, that one will say how it ended.
             if not call.exchange.lineage.was_seen_by_caller:
@@ -76,7 +88,7 @@ class Claimant:
         if claimed.standing is Standing.IN_FLIGHT and was_away:
             self._keeper.owes(partial(forget, call, claims))
         # Ours already: it was given to us by an answer that was lost.
-        return replace(claimed, standing=Standing.NEW) if claimed.standing is Standing.YOURS else claimed
+        return claimed._replace(standing=Standing.NEW) if claimed.standing is Standing.YOURS else claimed
 
     async def note_locally(self, call: Call, ending: Ending, recording: bytes | None) -> None:
         """The store has not heard how a call ended: what stands in for it meanwhile should know."""
@@ -102,17 +114,20 @@ class Claimant:
             raise
 
 
+def key_of(call: Call) -> Key:
+    return "claim", call.identity.key, call.identity.payload
+
+
 async def ask_first(call: Call, claims: Claims) -> Found:
     """The claim, and a look at who asked for the same before: one round trip."""
     # Both are on their way before either is waited for.
-    rest = begun(look_back(call, claims))
-    if isinstance(rest, Done):
-        return claims, await ask(call, claims, PAUSE_S[0]), rest.value
-    looking = asyncio.ensure_future(rest)
+    looking = begun(look_back(call, claims))
+    if isinstance(looking, Done):
+        return claims, await ask(call, claims, PAUSE_S[0]), looking.value
     try:
         return claims, await ask(call, claims, PAUSE_S[0]), await looking
     finally:
-        looking.cancel()
+        looking.close()
 
 
 async def look_back(call: Call, claims: Claims) -> Sighting | None:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from sidecar.checks.idempotency.identity import Identity, Unkeyed
+from sidecar.engine.attempts import has_attempts
 from sidecar.engine.exchange import Exchange, Mode
 from sidecar.engine.finding import Finding, Severity
 from sidecar.engine.recording import Recording, UnreadableRecording
@@ -21,9 +22,6 @@ from sidecar.engine.state.claims import Claimed, Sighting, Standing
 from sidecar.errors import Reason
 
 NAME: Final = "idempotency"
-
-ATTEMPTS_KEY: Final = "grpc-previous-rpc-attempts"
-"""Set by a gRPC client that retries by itself (gRFC A6)."""
 
 RETRY_DELAY_S: Final = 1.0
 """Told to a duplicate that found the first call still under way."""
@@ -114,19 +112,13 @@ def diagnosis_of(exchange: Exchange, identity: Identity, claimed: Claimed, seen:
 
 
 def origin_of(exchange: Exchange, identity: Identity, seen: Sighting | None, *, is_taken: bool) -> Origin:
-    if attempts_of(exchange):
+    if has_attempts(exchange):
         return Origin.GRPC
     if is_taken and identity.mark == identity.key:
         return Origin.BELOW
     if not identity.mark or seen is None or not seen.mark:
         return Origin.UNKNOWN
     return Origin.BELOW if identity.mark == seen.mark else Origin.ABOVE
-
-
-def attempts_of(exchange: Exchange) -> str:
-    """How often a gRPC client says that it has tried before; empty where it does not."""
-    found = next((value for key, value in exchange.arrival.metadata if key == ATTEMPTS_KEY), "")
-    return found if isinstance(found, str) and found.isdecimal() and int(found[:9]) > 0 else ""
 
 
 @dataclass(frozen=True, slots=True)

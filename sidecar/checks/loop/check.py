@@ -8,14 +8,16 @@ again later is not taken for one who goes in circles.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Literal, Protocol, TypeVar
 
 from sidecar.checks.loop.detector import Kind, Measure, is_reentry, measured
 from sidecar.checks.loop.fingerprint import hashed_text
 from sidecar.checks.loop.ladder import CHECK, Ladder, is_broken_off
 from sidecar.checks.loop.reading import Listening, Question, edge_of, is_read, question_of
 from sidecar.engine import policy
+from sidecar.engine.ahead import Key
 from sidecar.engine.exchange import Answer, Exchange, Status
 from sidecar.engine.finding import Action, Finding, Reject
 from sidecar.engine.message import Direction, Message
@@ -24,6 +26,9 @@ from sidecar.engine.replies import reply_of, was_never_asked
 from sidecar.engine.state import Reach, Visits
 from sidecar.engine.state.visits import Sighting, Visit
 from sidecar.errors import Reason
+
+Told = TypeVar("Told")
+Asking = Coroutine[Any, Any, Told]
 
 READS_WITHIN_S = 10.0
 """The time over which reads are counted."""
@@ -49,6 +54,28 @@ class LoopCheck:
         self._reporter = reporter
         self._listening: dict[Exchange, Listening] = {}
         """By exchange under way; each hears its end exactly once."""
+        self._foreseen: dict[Exchange, Question] = {}
+        """Of requests that the store was asked about ahead."""
+
+    def ahead(self, exchange: Exchange, message: Message | None) -> bool:
+        """The visit, or the read."""
+        if message is None or message.direction is Direction.RESPONSE or message.sequence:
+            return True
+        if not exchange.is_guarded_here:
+            return True
+        question = self._foreseen.get(exchange)
+        if question is None:
+            question = self._foreseen[exchange] = question_of(exchange, message)
+        conversation, own = exchange.lineage.conversation, question.visit.exchange
+        if not is_read(exchange):
+            self._visits.ahead(
+                exchange, *self._visiting(conversation, question.visit), partial(unvisited, conversation, own)
+            )
+        elif self._depth(exchange).is_past:
+            return False
+        elif question.is_readable:
+            self._visits.ahead(exchange, *reading(conversation, question), partial(unread, conversation, own))
+        return True
 
     async def on_message(self, exchange: Exchange, message: Message) -> Sequence[Finding] | None:
         if not exchange.is_guarded_here:
@@ -60,7 +87,8 @@ class LoopCheck:
         if message.sequence:
             return None  # a stream of requests is one visit: its first message says what it asks
         ask = self._read if is_read(exchange) else self._visit
-        return await ask(exchange, question_of(exchange, message), self._depth(exchange)) or None
+        question = self._foreseen.pop(exchange, None) or question_of(exchange, message)
+        return await ask(exchange, question, self._depth(exchange)) or None
 
     def on_answer(self, exchange: Exchange, answer: Answer) -> None:
         """The callee's own sidecar may say that it let nothing through."""
@@ -68,6 +96,8 @@ class LoopCheck:
             listening.was_turned_away = reply_of(answer) != Reason.LOOP_DETECTED
 
     async def on_end(self, exchange: Exchange, status: Status) -> None:
+        if self._foreseen:
+            self._foreseen.pop(exchange, None)
         listening = self._listening.pop(exchange, None)
         if listening is None:
             return
@@ -95,10 +125,7 @@ class LoopCheck:
             return [self._past(exchange, depth)]
         if not question.is_readable:
             return []
-        asked = hashed_text(f"{visit.edge:x}", f"{visit.fingerprint:x}")
-        count = await self._visits.ask(
-            exchange, lambda visits: visits.read(conversation, visit.exchange, asked, within_s=READS_WITHIN_S)
-        )
+        count = await self._visits.ask(exchange, *reading(conversation, question))
         measure = Measure(Kind.REPEAT, count, self._ladder.limits.reads)
         if measure.is_past:
             return [self._past(exchange, measure)]
@@ -108,9 +135,8 @@ class LoopCheck:
 
     async def _visit(self, exchange: Exchange, question: Question, depth: Measure) -> Sequence[Finding]:
         visit, conversation = question.visit, exchange.lineage.conversation
-        window_s = self._ladder.window_s
         self._listening[exchange] = Listening(visit.exchange, question.words, is_read=False)
-        sighting = await self._visits.ask(exchange, lambda visits: visits.visit(conversation, visit, window_s=window_s))
+        sighting = await self._visits.ask(exchange, *self._visiting(conversation, visit))
         if sighting.held is not None:
             del self._listening[exchange]
             return [self._counted(exchange, Kind(sighting.held.kind), self._ladder.held(exchange, sighting.held))]
@@ -123,6 +149,10 @@ class LoopCheck:
             *self._reentered(exchange, visit, sighting),
             *[await self._warned(exchange, measure, is_new=sighting.is_new) for measure in warnings[:1]],
         ]
+
+    def _visiting(self, conversation: str, visit: Visit) -> tuple[Callable[[Visits], Asking[Sighting]], Key]:
+        window_s = self._ladder.window_s
+        return lambda visits: visits.visit(conversation, visit, window_s=window_s), ("visit", conversation, visit)
 
     async def _broken_off(self, exchange: Exchange, visit: Visit, measure: Measure, *, is_new: bool) -> Finding:
         finding = self._past(exchange, measure, is_new=is_new)
@@ -150,6 +180,7 @@ class LoopCheck:
         finding = self._ladder.near(exchange, measure)
         delay_s = self._ladder.delay_s(exchange, measure)
         if is_new and delay_s > 0 and policy.is_enforced(exchange, finding):
+            exchange.is_going_to_wait()
             began_ns = self._clock.monotonic_ns()
             await self._clock.sleep(delay_s)
             exchange.waited_ns += self._clock.monotonic_ns() - began_ns
@@ -163,6 +194,23 @@ class LoopCheck:
             action = Action.REJECTED if policy.is_enforced(exchange, finding) else Action.OBSERVED
             self._reporter.past_limit(kind.value, exchange.caller, exchange.callee, action.value)
         return finding
+
+
+def reading(conversation: str, question: Question) -> tuple[Callable[[Visits], Asking[int]], Key]:
+    visit = question.visit
+    asked = hashed_text(f"{visit.edge:x}", f"{visit.fingerprint:x}")
+    key = ("read", conversation, visit.exchange, asked)
+    return lambda visits: visits.read(conversation, visit.exchange, asked, within_s=READS_WITHIN_S), key
+
+
+async def unvisited(conversation: str, own: int, visits: Visits, sighting: Sighting | None) -> None:
+    """Nobody came to fetch the sighting. What another sidecar recorded of this exchange is its own to withdraw."""
+    if sighting is None or (sighting.is_new and sighting.held is None):
+        await visits.withdraw(conversation, own)
+
+
+async def unread(conversation: str, own: int, visits: Visits, _count: int | None) -> None:
+    await visits.withdraw(conversation, own)
 
 
 def is_withdrawn(exchange: Exchange) -> bool:

@@ -7,7 +7,7 @@ and König 2010): of two texts, 64 * (1 - J) bits differ on average, J being the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from struct import Struct
 from typing import Final
 
@@ -41,29 +41,33 @@ FIGURE_WEIGHT: Final = 4
 """How much a word with a digit counts in an answer: figures, dates and identifiers are what makes it another answer."""
 
 
-def words_of(value: JSON) -> set[str]:
-    """The words of all texts and numbers in a document; field names say nothing."""
-    text = " ".join(texts_in(value))
+def words_of(value: JSON, left_out: frozenset[str] = SETTINGS) -> set[str]:
+    """The words of all texts and numbers in a document but those under fields left out; field names say nothing."""
+    text = " ".join(texts_in(value, left_out))
     # The same words, and most texts are ASCII: splitting costs a tenth of matching.
     return set(text.translate(ASCII_WORDS).split() if text.isascii() else WORD.findall(text.lower()))
 
 
-def texts_in(value: JSON) -> list[str]:
-    """Texts in order, up to the limit. Does not recurse, so that depth costs nothing."""
-    left, waiting, texts = TEXT_MAX_CHARS, [value], list[str]()
-    while waiting and left > 0:
-        each = waiting.pop()
-        if isinstance(each, str):
-            texts.append(each if len(each) <= left else each[:left])
-            left -= len(each)
-        elif isinstance(each, dict):
-            waiting.extend([each[key] for key in reversed(each) if key not in SETTINGS])
-        elif isinstance(each, list):
-            waiting.extend(reversed(each))
-        elif each is not None:
-            text = str(each)
-            texts.append(text[:left])
-            left -= len(text)
+def texts_in(value: JSON, left_out: frozenset[str] = SETTINGS) -> list[str]:
+    """Texts up to the limit, nearest to the top first. Does not recurse, so that depth costs nothing."""
+    left, texts = TEXT_MAX_CHARS, list[str]()
+    waiting: list[Sequence[JSON]] = [(value,)]  # grows while it is read: the values of each object, level by level
+    for values in waiting:
+        for each in values:
+            if isinstance(each, str):
+                texts.append(each)
+                left -= len(each)
+            elif isinstance(each, dict):
+                waiting.append([inner for name, inner in each.items() if name not in left_out])
+            elif isinstance(each, list):
+                waiting.append(each)
+            elif each is not None:
+                text = str(each)
+                texts.append(text)
+                left -= len(text)
+            if left <= 0:
+                texts[-1] = texts[-1][: len(texts[-1]) + left]
+                return texts
     return texts
 
 

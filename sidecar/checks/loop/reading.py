@@ -132,8 +132,8 @@ class Listening:
     """Words of the request: repeating them adds nothing."""
     is_read: bool
     said: set[str] = field(default_factory=set)
-    own_ids: set[str] = field(default_factory=set)
-    """Words of ids that the answers gave themselves, which are new each time."""
+    own_ids: list[str] = field(default_factory=list)
+    """Ids that the answers gave themselves, which are new each time."""
     heard_bytes: int = 0
     was_turned_away: bool = False
     """Whether the callee's own sidecar said that the callee has not seen the request."""
@@ -152,7 +152,7 @@ class Listening:
         words = words_of(statement)
         # Nearly always there is one answer: then its words need not be added to any.
         self.said = self.said | words if self.said else words
-        self.own_ids |= own_ids_in(statement)
+        self.own_ids += own_ids_in(statement)
 
     def answer(self, exchange: Exchange, status: Status) -> Answered | None:
         """What came of it; None where that says nothing of any visit."""
@@ -163,7 +163,7 @@ class Listening:
             return None
         if is_undecided:
             return Answered(task=task, is_undecided=True)
-        said = self.said - (self.own_ids | words_of([names.task_id, names.context_id, names.message_id]))
+        said = self.said - words_of([*self.own_ids, names.task_id, names.context_id, names.message_id])
         is_error = status.code != "OK"
         if is_error:
             said |= words_of([status.code, status.message])
@@ -174,9 +174,9 @@ class Listening:
         return Answered(likeness_of(added) if has_substance else 0, digest, task, radius=NEAR_ANSWER_BITS)
 
 
-def own_ids_in(statement: JSON) -> set[str]:
-    """Words of the ids of an answer itself, or of a thing in it (`id`, `task.id`, `statusUpdate.taskId`)."""
+def own_ids_in(statement: JSON) -> list[str]:
+    """The ids of an answer itself, or of a thing in it (`id`, `task.id`, `statusUpdate.taskId`)."""
     if not isinstance(statement, dict):
-        return set()
-    holders = [statement, *(each for each in statement.values() if isinstance(each, dict))]
-    return words_of([holder[name] for holder in holders for name in OWN_IDS if isinstance(holder.get(name), str)])
+        return []
+    holders = [statement, *[each for each in statement.values() if isinstance(each, dict)]]
+    return [holder[name] for holder in holders for name in OWN_IDS if isinstance(holder.get(name), str)]

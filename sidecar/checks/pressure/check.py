@@ -9,7 +9,6 @@ Only the breaker looks at calls whose shared state another sidecar keeps: it is 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -27,6 +26,7 @@ from sidecar.checks.pressure.holdings import Holdings
 from sidecar.checks.pressure.retries import Retries
 from sidecar.checks.pressure.settings import Limit, PressureSettings
 from sidecar.engine import policy
+from sidecar.engine.eager import together
 from sidecar.engine.exchange import Answer, Exchange, Status
 from sidecar.engine.finding import Finding
 from sidecar.engine.message import Direction, Message
@@ -102,6 +102,31 @@ class PressureCheck:
 
     # Hooks.
 
+    def ahead(self, exchange: Exchange, message: Message | None) -> bool:
+        """What the looks will take from the fleet, in their order."""
+        if not exchange.is_guarded_here or (message is None) is not (exchange.arrival.first is None):
+            return True
+        if message is not None and (message.direction is Direction.RESPONSE or message.sequence > 0):
+            return True
+        if self._may_wait_for_flight(exchange, message):
+            return False
+        settings, retries = self._settings, self._settings.retries
+        if exchange.callee in settings.deadlocks.serves:
+            self._holdings.wait_ahead(exchange, wait_of(exchange), settings.deadlocks)
+        if retries is not None:
+            is_retry = self._retries.is_retry(exchange, message) and not self._retries.is_new_to_callee(
+                exchange, message
+            )
+            self._holdings.afford_ahead(exchange, retries, is_retry)
+        limits = self._limits(exchange)
+        for limit in limits:
+            if limit.concurrency is not None:
+                self._holdings.enter_ahead(exchange, limit)
+        for limit in limits:
+            if limit.rate is not None:
+                self._holdings.take_ahead(exchange, limit)
+        return True
+
     async def on_start(self, exchange: Exchange) -> Sequence[Finding] | None:
         """Calls that go out before their first message."""
         return await self._looked(exchange, None) if exchange.arrival.first is None else None
@@ -141,10 +166,7 @@ class PressureCheck:
         far = [self._holdings.leave(exchange, limit) for limit in held.rooms if limit.scope == "fleet"]
         if held.wait is not None:
             far.append(self._holdings.done(exchange, held.wait))
-        if len(far) > 1:
-            await asyncio.gather(*far)
-        elif far:
-            await far[0]
+        await together(far)
 
     # The look, once a call.
 
@@ -176,10 +198,10 @@ class PressureCheck:
 
     async def _wait(self, exchange: Exchange, held: Held) -> Finding | None:
         """Whether this call closes a cycle of agents that are all full."""
-        terms, lineage = self._settings.deadlocks, exchange.lineage
+        terms = self._settings.deadlocks
         if exchange.callee not in terms.serves:
             return None
-        held.wait = wait = Wait(lineage.exchange_id, lineage.conversation, (*lineage.path[:-1], exchange.callee))
+        held.wait = wait = wait_of(exchange)
         waits = await self._holdings.wait(exchange, wait, terms)
         deadlock = deadlock_closed_by(wait.exchange_id, waits, terms.serves)
         return findings.deadlocked(exchange, deadlock, terms, self._delay_s(exchange)) if deadlock else None
@@ -230,6 +252,7 @@ class PressureCheck:
             if not policy.is_enforced(exchange, finding):
                 said.append(finding)
                 return False
+            exchange.is_going_to_wait()
             began_ns = self._clock.monotonic_ns()
             landed = await self._flights.join(flight)
             exchange.waited_ns += self._clock.monotonic_ns() - began_ns
@@ -242,6 +265,12 @@ class PressureCheck:
         self._held[exchange] = held
         return False
 
+    def _may_wait_for_flight(self, exchange: Exchange, request: Message | None) -> bool:
+        terms = exchange.spec.reads if exchange.spec else None
+        if terms is None or not terms.single_flight or request is None:
+            return False
+        return self._flights.find(flight_key(exchange, request, terms)) is not None
+
     def _retried(self, exchange: Exchange) -> list[Finding]:
         exchange.is_retry = True
         herd = self._herd(exchange)
@@ -251,3 +280,8 @@ class PressureCheck:
     def _herd(self, exchange: Exchange) -> list[Finding] | None:
         herd = self._herds.ended(exchange.callee)
         return [findings.herd_came(exchange, herd)] if herd else None
+
+
+def wait_of(exchange: Exchange) -> Wait:
+    lineage = exchange.lineage
+    return Wait(lineage.exchange_id, lineage.conversation, (*lineage.path[:-1], exchange.callee))

@@ -11,15 +11,13 @@ import hashlib
 from collections import OrderedDict
 from typing import Final, NamedTuple, TypeVar
 
+from sidecar.engine.attempts import has_attempts
 from sidecar.engine.canonical import arguments_of, digest_of
 from sidecar.engine.exchange import Answer, Exchange, Status
 from sidecar.engine.message import Message
 from sidecar.engine.ports import Clock
 from sidecar.engine.replies import was_never_done
 from sidecar.errors import MalformedMessage
-
-ATTEMPTS_KEY: Final = "grpc-previous-rpc-attempts"
-"""What gRPC's own retries carry (gRFC A6)."""
 
 AGAIN_S: Final = 60.0
 """The same arguments within this time after they failed are a retry."""
@@ -114,10 +112,6 @@ def remember(entries: OrderedDict[Key, Value], key: Key, value: Value) -> None:
     entries.move_to_end(key)
     if len(entries) > FAILURES_MAX:
         entries.popitem(last=False)
-
-
-def has_attempts(exchange: Exchange) -> bool:
-    return any(key == ATTEMPTS_KEY and value not in ("", "0") for key, value in exchange.arrival.metadata)
 
 
 def edge_of(exchange: Exchange) -> Edge:

@@ -5,12 +5,13 @@ Without a `task` block only A2A's own shapes are looked at, and nothing is ever 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Literal
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, Literal
 
 from sidecar.checks.task import findings
 from sidecar.checks.task.report import A2A_SERVICES, Report, machine_of, report_of
 from sidecar.checks.task.work import work_of
+from sidecar.engine.ahead import Key
 from sidecar.engine.conversation import bounded
 from sidecar.engine.exchange import Exchange, Mode, weakest
 from sidecar.engine.finding import Finding
@@ -19,7 +20,7 @@ from sidecar.engine.pipeline import names_of
 from sidecar.engine.ports import Clock
 from sidecar.engine.specs import A2A, Machine, Spec, TaskTerms
 from sidecar.engine.state.reach import Reach
-from sidecar.engine.state.tasks import Cause, Observed, Sighting, Step, TaskReporter, Tasks
+from sidecar.engine.state.tasks import Cause, Known, Observed, Sighting, Step, TaskReporter, Tasks
 
 METHOD_CHARS_MAX: Final = 256
 """Of a method's name this much is kept with a task."""
@@ -41,6 +42,18 @@ class TaskCheck:
         self._clock = clock
         self._reporter = reporter
 
+    def ahead(self, exchange: Exchange, message: Message | None) -> bool:
+        """What is known of the task that a request names. What an answer says of one cannot be taken back."""
+        if message is None or not exchange.is_guarded_here:
+            return True
+        spec = exchange.spec if exchange.spec is not None and exchange.spec.task is not None else None
+        terms = spec.task if spec is not None else None
+        if message.direction is Direction.RESPONSE:
+            return spec is None or weakest(exchange.mode_for(self.name), spec.mode) is not Mode.ENFORCE
+        if message.is_readable and (task := asked_about(exchange, terms, message)):
+            self._tasks.ahead(exchange, *knowing(exchange.callee, bounded(task)))
+        return True
+
     async def on_message(self, exchange: Exchange, message: Message) -> Sequence[Finding] | None:
         if not exchange.is_guarded_here or not message.is_readable:
             return None
@@ -57,13 +70,11 @@ class TaskCheck:
         self, exchange: Exchange, spec: Spec | None, terms: TaskTerms | None, message: Message
     ) -> Sequence[Finding] | None:
         """What A2A has refused on a task that is over, found before the callee refuses it or fails to."""
-        operation = exchange.method.rpartition("/")[2]
-        if operation not in findings.AFTER_THE_END or not exchange.method.startswith(A2A_SERVICES):
+        task = asked_about(exchange, terms, message)
+        if not task:
             return None
-        task = names_of(message).task_id
-        if not task or machine_of(terms) is not A2A:
-            return None
-        known = await self._tasks.ask(exchange, lambda tasks: tasks.known_task(exchange.callee, bounded(task)))
+        operation = operation_of(exchange.method)
+        known = await self._tasks.ask(exchange, *knowing(exchange.callee, bounded(task)))
         if known is None or known.state not in A2A.terminal:
             return None
         if operation == "CancelTask" and known.state == CANCELED:
@@ -119,3 +130,19 @@ class TaskCheck:
         known = observed.before if observed.before in machine.states else OTHER
         before = NONE if observed.step is Step.FIRST else known
         self._reporter.task_moved(callee, before, state, is_legal=observed.step is not Step.ILLEGAL)
+
+
+def operation_of(method: str) -> str:
+    return method.rpartition("/")[2]
+
+
+def asked_about(exchange: Exchange, terms: TaskTerms | None, message: Message) -> str:
+    """The id of the task that a request is about, where A2A has it refused for one that is over; else empty."""
+    operation = operation_of(exchange.method)
+    if operation not in findings.AFTER_THE_END or not exchange.method.startswith(A2A_SERVICES):
+        return ""
+    return names_of(message).task_id if machine_of(terms) is A2A else ""
+
+
+def knowing(callee: str, task: str) -> tuple[Callable[[Tasks], Coroutine[Any, Any, Known | None]], Key]:
+    return lambda tasks: tasks.known_task(callee, task), ("known_task", callee, task)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from jsonpath_rfc9535 import JSONPathError
 
@@ -18,8 +17,7 @@ A2A_SERVICES: Final = ("/lf.a2a.v1.A2AService/", "/a2a.v1.A2AService/")
 STATE_PREFIX: Final = "TASK_STATE_"
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What one message says of one task."""
 
     task: str

@@ -7,9 +7,8 @@ holder may have died after the callee had begun.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 FREED_S: Final = 60.0
 """How long a released claim remembers its token, so that no later holder can be given the same."""
@@ -38,8 +37,7 @@ class Standing(StrEnum):
     """Nobody knows whether it was done: the holder said so, or its lease ran out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """What a claim met."""
 
     standing: Standing
@@ -53,8 +51,7 @@ class Claimed:
     """Exchanges that found the key taken, this one included; at most OTHERS_MAX."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """The last exchange that brought the same arguments."""
 
     mark: str

@@ -11,8 +11,7 @@ same, so a lapse gives nobody room, and an owner that was only slow still correc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from sidecar.engine.state.window import Window
 
@@ -29,8 +28,7 @@ DRAWS_MAX: Final = 128
 """Purses that one charge may draw on: every budget that can be configured, and the one handed down."""
 
 
-@dataclass(frozen=True, slots=True)
-class Purse:
+class Purse(NamedTuple):
     """What one budget allows one account."""
 
     budget: str
@@ -42,8 +40,7 @@ class Purse:
     """Seconds without use after which it is forgotten. None: never."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(NamedTuple):
     """One purse that a call draws on, and how far."""
 
     purse: Purse
@@ -52,8 +49,7 @@ class Hold:
     """Whether the limit may refuse; if not, the money is counted all the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draw:
+class Draw(NamedTuple):
     """One purse, in one window, that a charge is counted in."""
 
     purse: Purse
@@ -61,8 +57,7 @@ class Draw:
     """As `period_of` numbers windows. Money of a window that has ended changes nothing in the one after it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(NamedTuple):
     """How a purse stands."""
 
     purse: Purse
@@ -85,8 +80,7 @@ class Balance:
         return Draw(self.purse, self.period)
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(NamedTuple):
     """What became of a reserve."""
 
     balances: tuple[Balance, ...]
@@ -109,11 +103,13 @@ class Ledger(Protocol):
         holds: Sequence[Hold],
         *,
         share_percent: int = 0,
+        spare_micro_usd: int = 0,
         lease_s: float = LEASE_S,
     ) -> Reservation:
         """Hold the amount in every purse, or in none: spent + held + amount may not exceed any binding limit.
 
         `share_percent` holds more where there is more: this share of what the tightest binding purse has left.
+        `spare_micro_usd` has to be left beside it, or it is refused: who may give it back must not take the last.
         """
 
     async def settle(self, charge_id: str, amount_micro_usd: int) -> bool:
@@ -124,6 +120,12 @@ class Ledger(Protocol):
 
     async def void(self, charge_id: str) -> None:
         """Give a hold back: the call never went out."""
+
+    async def withdraw(self, charge_id: str) -> bool:
+        """Undo a reserve as if it had never been asked: what it held is free, and its id is unknown.
+
+        Whether it was held; a charge that is not held any more is left alone.
+        """
 
     async def charge(self, charge_id: str, draws: Sequence[Draw], amount_micro_usd: int) -> bool:
         """Money that nobody reserved here. Whether it was counted now.

@@ -72,6 +72,9 @@ class Pressure(Protocol):
         GCRA (ITU-T I.371, "virtual scheduling"): one moment is all the state of a bucket. An exchange takes once.
         """
 
+    async def put_back(self, bucket: str, rate: Rate, exchange_id: str, tokens: int = 1) -> None:
+        """Give back what the exchange took, as if it had not. Nothing happens where it took nothing lately."""
+
     async def enter(self, room: str, limit: int, exchange_id: str, lease_s: float) -> bool:
         """Whether the exchange has a place among `limit`. Asked again it keeps its place, for another lease.
 
@@ -86,6 +89,9 @@ class Pressure(Protocol):
 
     async def spend_retry(self, edge: str, exchange_id: str, budget: RetryBudget) -> bool:
         """Whether the edge may still afford this retry within its window. One that was afforded stays so."""
+
+    async def forget_call(self, edge: str, exchange_id: str) -> None:
+        """The exchange was neither a call nor a retry of the edge: it never went out."""
 
     async def wait(self, wait: Wait, serves: int, lease_s: float) -> tuple[Wait, ...]:
         """Record a wait. Every wait that stands, oldest first and with this one, where its agent is full.

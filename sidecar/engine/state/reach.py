@@ -6,9 +6,11 @@ Whoever wrote the spec chose: `consistency: available` goes on with state of thi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, Generic, TypeVar
 
+from sidecar.engine.ahead import Key
 from sidecar.engine.exchange import Exchange
 from sidecar.errors import StoreUnavailable
 
@@ -25,15 +27,36 @@ class Reach(Generic[Domain]):
         self.local = local
         self._told = told
 
-    async def ask(self, exchange: Exchange, verb: Callable[[Domain], Awaitable[Answer]]) -> Answer:
-        """The shared answer, else the local one. Raises StoreUnavailable where the exchange's spec is consistent."""
+    async def ask(
+        self, exchange: Exchange, verb: Callable[[Domain], Awaitable[Answer]], key: Key | None = None
+    ) -> Answer:
+        """The shared answer, else the local one. Raises StoreUnavailable where the exchange's spec is consistent.
+
+        `key`: by which the question was asked ahead, if it was.
+        """
         try:
-            return await verb(self.shared)
+            if key is None or exchange.ahead is None:
+                return await verb(self.shared)
+            return await exchange.ahead.fetch(key, partial(verb, self.shared))
         except StoreUnavailable:
             if self.local is None or is_consistent(exchange):
                 raise
             self._told()
             return await verb(self.local)
+
+    def ahead(
+        self,
+        exchange: Exchange,
+        verb: Callable[[Domain], Coroutine[Any, Any, Answer]],
+        key: Key,
+        undo: Callable[[Domain, Answer | None], Awaitable[object]] | None = None,
+    ) -> None:
+        """Ask the shared domain now what `ask` will come to fetch under the same key.
+
+        `undo` takes it back where nobody does, by its answer, None where there was none; left out: it changes nothing.
+        """
+        if exchange.ahead is not None:
+            exchange.ahead.ask(key, partial(verb, self.shared), undo and partial(undo, self.shared))
 
 
 def is_consistent(exchange: Exchange) -> bool:

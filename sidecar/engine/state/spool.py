@@ -236,9 +236,8 @@ class Spool:
         for draw in entry.draws:
             known = self._known.get((draw.purse.budget, draw.purse.account))
             if known is not None and known.period == draw.period:
-                self._known[draw.purse.budget, draw.purse.account] = replace(
-                    known, spent_micro_usd=known.spent_micro_usd + entry.local_micro_usd
-                )
+                spent = known.spent_micro_usd + entry.local_micro_usd
+                self._known[draw.purse.budget, draw.purse.account] = known._replace(spent_micro_usd=spent)
         self._merged(entry)
 
     async def _keep(self, entry: Entry) -> None:

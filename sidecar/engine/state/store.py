@@ -23,6 +23,11 @@ def _never(call: Callable[[], None]) -> None:
     """A store in this process is never away."""
 
 
+def _is_near() -> bool:
+    """A store on this machine answers one verb as fast as it would many."""
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
     """The domains of one store, which share its connection."""
@@ -43,3 +48,5 @@ class Store:
     """Let go of files and connections. Verbs after it raise StoreUnavailable."""
     on_return: Callable[[Callable[[], None]], None] = _never
     """Have something called whenever the store is back, before any verb is asked."""
+    is_worth_asking_ahead: Callable[[], bool] = _is_near
+    """Whether verbs that are asked in one turn of the event loop travel together, and what they cost is the way."""

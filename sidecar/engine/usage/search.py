@@ -10,12 +10,12 @@ counts. So neither the order of keys nor a history of old messages makes a call 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from sidecar.engine.message import JSON
-from sidecar.engine.usage.shapes import OTEL, model_in, read_flat, read_object, some
+from sidecar.engine.usage.shapes import KEYS_READ, OTEL, model_in, read_flat, read_object, some
 from sidecar.engine.usage.usage import Usage
 
 DEPTH_MAX: Final = 12
@@ -32,6 +32,8 @@ RESPONSE_ID_MAX_CHARS: Final = 128
 OBJECT_KEYS: Final = frozenset({"usage", "usagemetadata", "adkusagemetadata", "tokenusage"})
 """Keys, without case and underscores, under which a usage object stands."""
 
+KEY_MAX_CHARS: Final = 64
+"""A longer key is none of them, whatever underscores it has."""
 
 NESTED: Final = (dict, list)
 
@@ -52,39 +54,50 @@ def report_of(document: JSON) -> list[Report]:
     level: list[Place] = [(document, "")] if isinstance(document, NESTED) else []
     seen = 0
     for _ in range(DEPTH_MAX):
-        found = [report for value, model in level if isinstance(value, dict) for report in reports_at(value, model)]
+        found: list[Report] = []
+        below: list[Place] = []
+        for value, model in level:
+            look_at(value, model, found, below)
         if found:
             return combined(found[:REPORTS_MAX])
         seen += len(level)
-        level = list(islice(inside(level), PLACES_MAX - seen))
+        level = below[: max(PLACES_MAX - seen, 0)]
+        if not level:
+            break
     return []
 
 
-def inside(level: Sequence[Place]) -> Iterator[Place]:
-    """The objects and lists one level down, each with the model that was named on the way to it."""
-    for value, model in level:
-        if isinstance(value, dict):
-            named = model_in(value) or model
-            yield from ((each, named) for _, each in some(value) if isinstance(each, NESTED))
-        else:
-            yield from ((each, model) for each in value[:PLACES_MAX] if isinstance(each, NESTED))
+def look_at(value: JSON, model: str, found: list[Report], below: list[Place]) -> None:
+    """What an object itself reports, and the objects and lists inside, each with the model named on the way to it.
 
-
-def reports_at(value: Mapping[str, JSON], model: str) -> Iterator[Report]:
-    """What an object itself reports: in an object of its own, or in flat keys."""
+    Every answer is looked through, and hardly any object in it reports: so each is gone through once, without more.
+    """
+    if isinstance(value, list):
+        room = max(PLACES_MAX - len(below), 0)
+        below.extend([(each, model) for each in value[:room] if isinstance(each, NESTED)])
+        return
     model = model_in(value) or model
     is_flat = False
-    for key, each in some(value):
-        if key.startswith(OTEL):
+    for key, each in value.items() if len(value) <= KEYS_READ else some(value):
+        if isinstance(each, NESTED):
+            if len(below) < PLACES_MAX:
+                below.append((each, model))
+            if is_usage(key) and isinstance(each, dict):
+                usage = read_object(each)
+                if not usage.is_empty:
+                    found.append(Report(named(usage, model_in(each) or model), response_id_of(value)))
+        elif key.startswith(OTEL):
             is_flat = True
-        if isinstance(each, dict) and key.replace("_", "").lower() in OBJECT_KEYS:
-            usage = read_object(each)
-            if not usage.is_empty:
-                yield Report(named(usage, model_in(each) or model), response_id_of(value))
     if is_flat:
         usage = read_flat(value)
         if not usage.is_empty:
-            yield Report(named(usage, model), response_id_of(value))
+            found.append(Report(named(usage, model), response_id_of(value)))
+
+
+@lru_cache(1_024)
+def is_usage(key: str) -> bool:
+    """Whether a usage object stands under it."""
+    return len(key) <= KEY_MAX_CHARS and key.replace("_", "").lower() in OBJECT_KEYS
 
 
 def named(usage: Usage, model: str) -> Usage:

@@ -83,6 +83,7 @@ class MemoryLedger:
         holds: Sequence[Hold],
         *,
         share_percent: int = 0,
+        spare_micro_usd: int = 0,
         lease_s: float = LEASE_S,
     ) -> Reservation:
         now_ms = self._tidy()
@@ -91,7 +92,7 @@ class MemoryLedger:
         before = list(self._balances(holds, now_ms))
         lefts = [(index, each.left_micro_usd) for index, each in enumerate(before) if holds[index].is_binding]
         for index, left in lefts:
-            if left < amount_micro_usd:
+            if left < amount_micro_usd + spare_micro_usd:
                 return Reservation(tuple(before), 0, refused_by=index)
         held = max([amount_micro_usd, min((left for _, left in lefts), default=0) * share_percent // 100])
         for each in before:
@@ -108,6 +109,15 @@ class MemoryLedger:
     async def void(self, charge_id: str) -> None:
         now_ms = self._tidy()
         self._finish(charge_id, 0, now_ms)
+
+    async def withdraw(self, charge_id: str) -> bool:
+        self._tidy()
+        charge = self._held.pop(charge_id, None)
+        if charge is None:
+            return False
+        for account in self._drawn_on(charge):
+            account.held -= charge.amount
+        return True
 
     async def charge(self, charge_id: str, draws: Sequence[Draw], amount_micro_usd: int) -> bool:
         now_ms = self._tidy()

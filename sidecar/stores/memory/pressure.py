@@ -70,6 +70,11 @@ class MemoryPressure:
         state.arrival_ms, state.taken[exchange_id] = arrival_ms, now_ms
         return 0.0
 
+    async def put_back(self, bucket: str, rate: Rate, exchange_id: str, tokens: int = 1) -> None:
+        state = self._buckets.get(bucket)
+        if state is not None and state.taken.pop(exchange_id, None) is not None:
+            state.arrival_ms -= tokens * rate.interval_ms
+
     async def enter(self, room: str, limit: int, exchange_id: str, lease_s: float) -> bool:
         now_ms, inside = self._now_ms(), self._rooms.setdefault(room, {})
         for gone in [each for each, until_ms in inside.items() if until_ms <= now_ms] if len(inside) >= limit else ():
@@ -101,6 +106,11 @@ class MemoryPressure:
             return False
         ledger.retries[exchange_id] = now_ms
         return True
+
+    async def forget_call(self, edge: str, exchange_id: str) -> None:
+        if (ledger := self._ledgers.get(edge)) is not None:
+            ledger.calls.pop(exchange_id, None)
+            ledger.retries.pop(exchange_id, None)
 
     async def wait(self, wait: Wait, serves: int, lease_s: float) -> tuple[Wait, ...]:
         now_ms = self._now_ms()

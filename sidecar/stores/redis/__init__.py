@@ -58,4 +58,5 @@ def redis_store(link: RedisLink) -> Store:
         start=link.start,
         close=close,
         on_return=link.on_return.append,
+        is_worth_asking_ahead=lambda: not link.is_away,
     )

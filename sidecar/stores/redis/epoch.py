@@ -7,10 +7,13 @@ beats there; a Redis which remembers fewer than it acknowledged has lost writes,
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal
 
-from redis.asyncio import Redis
+from hiredis import ReplyError
+
+Ask = Callable[..., Awaitable[Any]]
+"""Sends one command, given word by word; its answer."""
 
 EPOCH_KEY: Final = "sidecar:{epoch}:id"
 BEATS_KEY: Final = "sidecar:{epoch}:beats:"
@@ -35,10 +38,12 @@ class Epoch:
         self._epoch: bytes | None = None
         self._beats = 0
 
-    async def check(self, redis: Redis) -> None:
-        """One beat. Raises what redis-py raises."""
+    async def check(self, ask: Ask) -> None:
+        """One beat. Raises ReplyError where Redis takes none, and whatever `ask` raises."""
         proposed = secrets.token_hex(8)  # ever new: an emptied Redis must not be given its old epoch again
-        answer: Any = await redis.eval(BEAT, 2, EPOCH_KEY, BEATS_KEY + self._link_id, proposed, FORGOTTEN_S)
+        answer = await ask("EVAL", BEAT, 2, EPOCH_KEY, BEATS_KEY + self._link_id, proposed, FORGOTTEN_S)
+        if isinstance(answer, ReplyError):
+            raise answer
         epoch, beats = bytes(answer[0]), int(answer[1])
         if self._epoch is not None and epoch != self._epoch:
             self._forgot("all")

@@ -6,7 +6,6 @@ hashes, so every key is known beforehand; what is due stands in sorted sets, and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ from sidecar.engine.state.ledger import (
 )
 from sidecar.engine.state.window import Window
 from sidecar.stores.redis.link import RedisLink
-from sidecar.stores.redis.script import Script
+from sidecar.stores.redis.script import Script, told
 
 PREFIX: Final = "sidecar:{ledger}:"
 KEYS: Final = tuple(PREFIX + name for name in ("purses", "forgotten", "charges", "leases", "finished", "limits"))
@@ -152,7 +151,7 @@ RESERVE: Final = Script(
     for index, hold in ipairs(given.holds) do
         local purse, limit = standing(hold)
         local left = limit - purse[2] - purse[3]
-        if hold[6] and left < given.amount then return answer(1, 0, index - 1) end
+        if hold[6] and left < given.amount + given.spare then return answer(1, 0, index - 1) end
     end
     if given.share > 0 then
         local least
@@ -183,6 +182,20 @@ SETTLE: Final = Script(
     tidy()
     local charge = charge_at(given.id)
     return charge and finish(given.id, charge, given.amount) or 0
+    """,
+)
+
+WITHDRAW: Final = Script(
+    "withdraw_charge",
+    NOUNS
+    + """
+    tidy()
+    local charge = charge_at(given.id)
+    if not charge or charge[1] ~= 'held' then return 0 end
+    for _, draw in ipairs(charge[3]) do add(draw, 0, -charge[2]) end
+    redis.call('ZREM', leases, given.id)
+    redis.call('HDEL', charges, given.id)
+    return 1
     """,
 )
 
@@ -246,6 +259,8 @@ RESET: Final = Script(
     """,
 )
 
+KEPT: Final = {"settled_ms": int(SETTLED_KEPT_S * 1000), "recorded_ms": int(RECORDED_KEPT_S * 1000)}
+
 
 class RedisLedger:
     """The Ledger port in Redis."""
@@ -262,6 +277,7 @@ class RedisLedger:
         holds: Sequence[Hold],
         *,
         share_percent: int = 0,
+        spare_micro_usd: int = 0,
         lease_s: float = LEASE_S,
     ) -> Reservation:
         self._learn(hold.purse for hold in holds)
@@ -270,6 +286,7 @@ class RedisLedger:
             "amount": amount_micro_usd,
             "holds": [shape_of(hold) for hold in holds],
             "share": share_percent,
+            "spare": spare_micro_usd,
             "lease_ms": int(lease_s * 1000),
         }
         first, held, refused, *numbers = await self._run(RESERVE, given)
@@ -281,6 +298,9 @@ class RedisLedger:
 
     async def void(self, charge_id: str) -> None:
         await self.settle(charge_id, 0)
+
+    async def withdraw(self, charge_id: str) -> bool:
+        return bool(await self._run(WITHDRAW, {"id": charge_id}))
 
     async def charge(self, charge_id: str, draws: Sequence[Draw], amount_micro_usd: int) -> bool:
         self._learn(draw.purse for draw in draws)
@@ -312,8 +332,7 @@ class RedisLedger:
 
     async def _run(self, script: Script, given: dict[str, Any]) -> Any:
         keys = [*KEYS, *(f"{PREFIX}used:{budget}" for budget in self._budgets)]
-        kept = {"settled_ms": int(SETTLED_KEPT_S * 1000), "recorded_ms": int(RECORDED_KEPT_S * 1000)}
-        return await self._link.run(script, keys, (json.dumps({**kept, **given, "budgets": self._budgets}),))
+        return await self._link.run(script, keys, (told({**KEPT, **given, "budgets": self._budgets}),))
 
     def _learn(self, purses: Iterator[Purse] | list[Purse]) -> None:
         for purse in purses:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sidecar.engine.state.pressure import CALLS_MAX, TAKEN_KEEP_S, WAITS_MAX, Rate, RetryBudget, Wait
 from sidecar.stores.redis.link import RedisLink
-from sidecar.stores.redis.script import Script
+from sidecar.stores.redis.script import Script, told
 
 BUCKET_KEEP_S: Final = 86_400
 """A bucket nobody used for a day is full again at any rate that is allowed."""
@@ -28,6 +28,18 @@ TAKE: Final = Script(
     redis.call('SET', KEYS[1], string.format('%.6f', arrival), 'EX', ARGV[3])
     redis.call('SET', KEYS[2], '', 'EX', ARGV[4])
     return 0
+    """,
+)
+
+PUT_BACK: Final = Script(
+    "put_back",
+    """
+    if redis.call('DEL', KEYS[2]) == 0 then return 0 end
+    local arrival = redis.call('GET', KEYS[1])
+    if arrival then
+        redis.call('SET', KEYS[1], string.format('%.6f', tonumber(arrival) - tonumber(ARGV[1])), 'KEEPTTL')
+    end
+    return 1
     """,
 )
 
@@ -66,6 +78,14 @@ SPEND_RETRY: Final = Script(
     redis.call('ZADD', KEYS[2], now, ARGV[1])
     redis.call('PEXPIRE', KEYS[2], ARGV[6])
     return 1
+    """,
+)
+
+FORGET_CALL: Final = Script(
+    "forget_call",
+    """
+    for _, key in ipairs(KEYS) do redis.call('ZREM', key, ARGV[1]) end
+    return 0
     """,
 )
 
@@ -114,6 +134,10 @@ class RedisPressure:
         arguments = (repr(tokens * rate.interval_ms), repr(rate.tolerance_ms), BUCKET_KEEP_S, TAKEN_KEEP_S)
         return int(await self._link.run(TAKE, [key, f"{key}:{exchange_id}"], arguments)) / 1000
 
+    async def put_back(self, bucket: str, rate: Rate, exchange_id: str, tokens: int = 1) -> None:
+        key = f"sidecar:{{rate:{bucket}}}"
+        await self._link.run(PUT_BACK, [key, f"{key}:{exchange_id}"], (repr(tokens * rate.interval_ms),))
+
     async def enter(self, room: str, limit: int, exchange_id: str, lease_s: float) -> bool:
         lease_ms = int(lease_s * 1000)
         arguments = (exchange_id, limit, lease_ms, lease_ms + SLACK_MS)
@@ -133,9 +157,12 @@ class RedisPressure:
         arguments = (exchange_id, window_ms, *terms, window_ms + SLACK_MS)
         return bool(await self._link.run(SPEND_RETRY, edge_keys(edge), arguments))
 
+    async def forget_call(self, edge: str, exchange_id: str) -> None:
+        await self._link.run(FORGET_CALL, edge_keys(edge), (exchange_id,))
+
     async def wait(self, wait: Wait, serves: int, lease_s: float) -> tuple[Wait, ...]:
-        told = json.dumps([wait.conversation, *wait.path])
-        arguments = (wait.exchange_id, told, int(lease_s * 1000), serves, WAITS_MAX, WAITS_KEEP_MS)
+        said = told([wait.conversation, *wait.path])
+        arguments = (wait.exchange_id, said, int(lease_s * 1000), serves, WAITS_MAX, WAITS_KEEP_MS)
         found = await self._link.run(WAIT, [*WAIT_KEYS, there_key(wait.agent)], arguments)
         return waits_of(found)
 

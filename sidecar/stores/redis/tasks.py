@@ -7,7 +7,6 @@ by the last progress, and `news` those of them that nobody was told of; `counts`
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -27,7 +26,8 @@ from sidecar.engine.state.tasks import (
     StuckTask,
 )
 from sidecar.stores.redis.link import RedisLink
-from sidecar.stores.redis.script import Script
+from sidecar.stores.redis.script import Script, told
+from sidecar.stores.redis.wire import Value
 
 PARTS: Final = ("records", "seen", "idle", "news", "counts", "works")
 
@@ -265,13 +265,13 @@ class RedisTasks:
             for task, state, idle_ms, answered, cause in answer
         ]
 
-    async def _run(self, script: Script, callee: str, *arguments: str | int) -> Any:
+    async def _run(self, script: Script, callee: str, *arguments: Value) -> Any:
         keys = [f"sidecar:{{tasks:{callee}}}:{part}" for part in PARTS]
         return await self._link.run(script, keys, arguments)
 
 
-def encoded(sighting: Sighting) -> str:
-    return json.dumps(
+def encoded(sighting: Sighting) -> bytes:
+    return told(
         {
             "state": sighting.state,
             "follows": sorted(sighting.follows),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from sidecar.engine.state.versions import (
@@ -17,7 +16,8 @@ from sidecar.engine.state.versions import (
     Touched,
 )
 from sidecar.stores.redis.link import RedisLink
-from sidecar.stores.redis.script import Script
+from sidecar.stores.redis.script import Script, told
+from sidecar.stores.redis.wire import Value
 
 PARTS: Final = ("records", "seen")
 
@@ -153,13 +153,13 @@ class RedisVersions:
         answer = await self._run(OVERWRITTEN, place, base)
         return Overwritten(bytes(answer[0]).decode(), int(answer[1]) / 1000) if answer else None
 
-    async def _run(self, script: Script, place: Place, *arguments: str | int) -> Any:
+    async def _run(self, script: Script, place: Place, *arguments: Value) -> Any:
         keys = [f"sidecar:{{versions:{place.callee}:{place.resource}}}:{part}" for part in PARTS]
         return await self._link.run(script, keys, (place.key, *arguments))
 
 
-def encoded(touch: Touch) -> str:
-    return json.dumps(
+def encoded(touch: Touch) -> bytes:
+    return told(
         {
             "agent": touch.agent,
             "version": touch.version,

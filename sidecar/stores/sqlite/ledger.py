@@ -75,6 +75,7 @@ class SqliteLedger:
         holds: Sequence[Hold],
         *,
         share_percent: int = 0,
+        spare_micro_usd: int = 0,
         lease_s: float = LEASE_S,
     ) -> Reservation:
         def verb(cursor: sqlite3.Cursor, now_ms: int) -> Reservation:
@@ -85,7 +86,7 @@ class SqliteLedger:
                 return Reservation(before, known[0], is_new=False)
             lefts = [(index, each.left_micro_usd) for index, each in enumerate(before) if holds[index].is_binding]
             for index, left in lefts:
-                if left < amount_micro_usd:
+                if left < amount_micro_usd + spare_micro_usd:
                     return Reservation(before, 0, refused_by=index)
             share = min((left for _, left in lefts), default=0) * share_percent // 100
             held = max(amount_micro_usd, share)
@@ -106,6 +107,20 @@ class SqliteLedger:
 
     async def void(self, charge_id: str) -> None:
         await self.settle(charge_id, 0)
+
+    async def withdraw(self, charge_id: str) -> bool:
+        def verb(cursor: sqlite3.Cursor, now_ms: int) -> bool:
+            tidy(cursor, now_ms)
+            held = "SELECT amount, draws FROM ledger_charges WHERE id = ? AND state = 'held'"
+            row = cursor.execute(held, (charge_id,)).fetchone()
+            if row is None:
+                return False
+            for key in json.loads(row[1]):
+                add(cursor, key, held=-row[0])
+            cursor.execute("DELETE FROM ledger_charges WHERE id = ?", (charge_id,))
+            return True
+
+        return await self._database.run(verb)
 
     async def charge(self, charge_id: str, draws: Sequence[Draw], amount_micro_usd: int) -> bool:
         def verb(cursor: sqlite3.Cursor, now_ms: int) -> bool:

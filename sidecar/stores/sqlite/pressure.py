@@ -82,6 +82,15 @@ class SqlitePressure:
 
         return await self._database.run(verb)
 
+    async def put_back(self, bucket: str, rate: Rate, exchange_id: str, tokens: int = 1) -> None:
+        def verb(cursor: sqlite3.Cursor, now_ms: int) -> None:
+            took = "DELETE FROM pressure_taken WHERE bucket = ? AND exchange = ? AND until_ms > ?"
+            if cursor.execute(took, (bucket, exchange_id, now_ms)).rowcount:
+                earlier = "UPDATE pressure_buckets SET arrival_ms = arrival_ms - ? WHERE bucket = ?"
+                cursor.execute(earlier, (tokens * rate.interval_ms, bucket))
+
+        await self._database.run(verb)
+
     async def enter(self, room: str, limit: int, exchange_id: str, lease_s: float) -> bool:
         def verb(cursor: sqlite3.Cursor, now_ms: int) -> bool:
             cursor.execute("DELETE FROM pressure_places WHERE room = ? AND until_ms <= ?", (room, now_ms))
@@ -135,6 +144,12 @@ class SqlitePressure:
             return True
 
         return await self._database.run(verb)
+
+    async def forget_call(self, edge: str, exchange_id: str) -> None:
+        def verb(cursor: sqlite3.Cursor, _: int) -> None:
+            cursor.execute("DELETE FROM pressure_calls WHERE edge = ? AND exchange = ?", (edge, exchange_id))
+
+        await self._database.run(verb)
 
     async def wait(self, wait: Wait, serves: int, lease_s: float) -> tuple[Wait, ...]:
         def verb(cursor: sqlite3.Cursor, now_ms: int) -> tuple[Wait, ...]:
