@@ -1,17 +1,16 @@
 # Every target sets itself up on a bare Debian 12 with Python 3.11, make and root. `make help` lists them.
 
 PYTHON ?= python3
-PROMETHEUS ?= http://127.0.0.1:9090
 VENV   := .venv
 BIN    := $(VENV)/bin
 PROTOC_VENV := .venv-proto
 APT    := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test compose-check lint check proto proto-check bench bench-engine bench-memory bench-verifiers bench-loops bench-journal bench-admin bench-series dashboards dashboards-check tools-test clean
+.PHONY: help venv demo test compose-check lint check proto proto-check bench bench-engine bench-memory bench-verifiers bench-loops bench-journal bench-admin bench-series dashboards dashboards-check e2e tools-test clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
 
 venv: $(VENV)/.ready ## Build .venv: the product, editable, with every extra and the test tools
 
@@ -82,8 +81,11 @@ bench-series: venv ## Series, scrape time and memory of one sidecar that sees 50
 dashboards: venv ## Generate the boards, docs/metrics.md and docs/telemetry.md
 	$(BIN)/python -m dashboards
 
-dashboards-check: venv ## Ask PROMETHEUS (http://127.0.0.1:9090) for everything on every board; fail where there is no data
-	$(BIN)/python -m dashboards.check --prometheus $(PROMETHEUS) $(ARGS)
+dashboards-check: venv tools-test ## What each query of each board finds on a live fleet, or at PROMETHEUS=http://...
+	$(BIN)/python -m $(if $(PROMETHEUS),dashboards.check --prometheus $(PROMETHEUS),tests.e2e.boards) $(ARGS)
+
+e2e: venv tools-test ## Every alert on a live fleet: silent in health, told on its fault, resolved (12 minutes)
+	$(BIN)/python -m tests.e2e $(ARGS)
 
 tools-test:
 	@command -v promtool >/dev/null || (apt-get update -qq && $(APT) prometheus)

@@ -33,6 +33,12 @@ class Process:
     def is_running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that was started last. AssertionError where none was."""
+        assert self._process is not None, f"{self.name} was not started"
+        return self._process.pid
+
     async def start(self) -> None:
         """Start it in a session of its own, so that Ctrl-C reaches us alone and we end it in good order."""
         with self.log.open("ab") as log:

@@ -79,7 +79,7 @@ def set_up(root: Path, folder: Path, sink: str) -> Stage:
 
 
 def names_of_addresses() -> Sequence[str]:
-    fixed = [name for agent in AGENTS for name in (agent, f"{agent}_sidecar", f"{agent}_metrics", f"{agent}_admin")]
+    fixed = [name for agent in AGENTS for name in (agent, f"{agent}_sidecar", f"{agent}_metrics")]
     return [*VERIFIERS, *fixed] + [f"{caller}_to_{callee}" for caller, callees in PEERS.items() for callee in callees]
 
 
