@@ -15,7 +15,6 @@ from sidecar.admin import (
     Access,
     AdminServer,
     AdminSettings,
-    AdminTls,
     BudgetFacts,
     Certificates,
     Feed,
@@ -38,7 +37,7 @@ from sidecar.following import Following
 from sidecar.line_up import LineUp
 from sidecar.proxy.passage import identity_of
 from sidecar.units import Transport as AddressKind
-from sidecar.wiring import budgets_of
+from sidecar.wiring import budgets_of, listen_tls
 
 ROLES = {"none": Role.NONE, "read": Role.READ, "operate": Role.OPERATE}
 
@@ -144,9 +143,7 @@ def settings_of(admin: Admin) -> AdminSettings:
     return AdminSettings(
         address=admin.listen.target,
         socket=Path(admin.listen.path) if admin.listen.transport is AddressKind.UNIX else None,
-        tls=AdminTls(tls.cert.read_bytes(), tls.key.read_bytes(), tls.client_ca.read_bytes() if tls.client_ca else None)
-        if tls
-        else None,
+        tls=listen_tls(tls) if tls else None,
     )
 
 

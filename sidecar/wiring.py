@@ -24,8 +24,9 @@ from sidecar.engine.state.pressure import Rate, RetryBudget
 from sidecar.engine.state.window import Window
 from sidecar.panel import VerifierSettings, VerifierTls
 from sidecar.prices import OwnPrice
-from sidecar.proxy.listener import ListenSettings, ListenTls
+from sidecar.proxy.listener import ListenSettings
 from sidecar.proxy.upstream import UpstreamSettings, UpstreamTls
+from sidecar.server_tls import ServerTls
 from sidecar.stores.memory import open_memory
 from sidecar.stores.redis import LinkTls, open_redis
 from sidecar.stores.sqlite import SqliteSpool, open_sqlite
@@ -142,9 +143,9 @@ def listen_settings(route: Route) -> ListenSettings:
     )
 
 
-def listen_tls(tls: config_tls.ListenTls) -> ListenTls:
+def listen_tls(tls: config_tls.ListenTls) -> ServerTls:
     """The files as they are now."""
-    return ListenTls(tls.cert.read_bytes(), tls.key.read_bytes(), pem(tls.client_ca))
+    return ServerTls(tls.cert.read_bytes(), tls.key.read_bytes(), pem(tls.client_ca))
 
 
 def upstream_settings(route: Route) -> UpstreamSettings:

@@ -19,13 +19,12 @@ from sidecar.admin.feed import Feed
 from sidecar.admin.ports import BudgetFacts, RouteFacts, VerifierFacts, World
 from sidecar.admin.recent import Recent
 from sidecar.admin.scorecards import Scorecards
-from sidecar.admin.server import AdminServer, AdminSettings, AdminTls
+from sidecar.admin.server import AdminServer, AdminSettings
 
 __all__ = [
     "Access",
     "AdminServer",
     "AdminSettings",
-    "AdminTls",
     "BudgetFacts",
     "Certificates",
     "Feed",

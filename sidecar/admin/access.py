@@ -7,7 +7,6 @@ lets nobody else in. A wrong credential is refused even where none would have be
 
 from __future__ import annotations
 
-import hmac
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -15,12 +14,12 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final, Literal
 
+from sidecar import bearer
 from sidecar.admin.problem import Problem, Why
 from sidecar.engine.ports import Clock
 
 log = logging.getLogger(__name__)
 
-SCHEME: Final = "bearer "
 HEADER: Final = "authorization"
 
 FAILURES_MAX: Final = 10
@@ -136,11 +135,9 @@ class Access:
         """Whoever failed too often from another machine is not even compared; on this one others share the address."""
         if self.transport == "network":
             self._refuse_hammering(host)
-        said = presented.encode("utf-8", "surrogateescape") if isinstance(presented, str) else b""
-        found: Token | None = None
-        secret = said[len(SCHEME) :] if said[: len(SCHEME)].lower() == SCHEME.encode() else b""
+        found, shown = None, bearer.shown_in(presented)
         for token in self.tokens:  # all of them, whichever fits, so that time tells nothing
-            if hmac.compare_digest(secret, token.secret):
+            if bearer.is_same(shown, token.secret):
                 found = token
         if found is not None:
             return Caller(f"token {found.name}", found.role)

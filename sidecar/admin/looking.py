@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -383,6 +383,3 @@ def room_in(request: Any) -> int:
     if not 0 <= room <= TAIL_ROOM_MAX:
         raise invalid("buffer", f"1 to {TAIL_ROOM_MAX}, or 0 for {TAIL_ROOM}; found {room}")
     return room or TAIL_ROOM
-
-
-Handlers = Mapping[str, Callable[[Asked], Any]]

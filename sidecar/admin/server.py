@@ -6,12 +6,10 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import grpc
 from google.protobuf import message_factory
 from grpc import aio
 
@@ -26,6 +24,7 @@ from sidecar.admin.recent import Recent
 from sidecar.admin.scorecards import Scorecards
 from sidecar.admin.standard import Health, standard_methods
 from sidecar.errors import ConfigError, Mistake
+from sidecar.server_tls import ServerTls, bound_port, with_port
 from sidecar.v1 import admin_pb2
 
 log = logging.getLogger(__name__)
@@ -39,15 +38,6 @@ IDLE_S: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
-class AdminTls:
-    """PEM bytes. With `client_ca`, callers must present a certificate that it signed."""
-
-    cert: bytes
-    key: bytes = field(repr=False)
-    client_ca: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class AdminSettings:
     """Where and how it listens."""
 
@@ -55,7 +45,7 @@ class AdminSettings:
     """What grpc binds: `host:port`, `unix:/path`, `unix-abstract:name`."""
     socket: Path | None = None
     """The file of a unix socket."""
-    tls: AdminTls | None = None
+    tls: ServerTls | None = None
     limits: GateLimits = field(default_factory=GateLimits)
 
 
@@ -93,19 +83,16 @@ class AdminServer:
             guard_folder(self.settings.socket)
         before = os.umask(0o177)  # the socket is made by grpc: nobody else may open it, not even for a moment
         try:
-            port = self._add_port()
-        except RuntimeError:
-            port = 0
+            port = bound_port(self._server, self.settings.address, lambda: self._tls)
         finally:
             os.umask(before)
         if port == 0:
             allowed = "an address that is free and of this machine"
             raise ConfigError([Mistake("admin.listen", self.settings.address, allowed)])
-        if not self.address.startswith("unix"):
-            self.address = f"{self.settings.address.rpartition(':')[0]}:{port}"
+        self.address = with_port(self.settings.address, port)
         return self.address
 
-    def renew(self, tls: AdminTls | None) -> None:
+    def renew(self, tls: ServerTls | None) -> None:
         """Show this certificate from the next handshake on."""
         self._tls = tls
 
@@ -116,33 +103,6 @@ class AdminServer:
         """Tails end at once, answers under way may be finished."""
         self._health.leave()
         await self._server.stop(grace_s)
-
-    def _add_port(self) -> int:
-        if self._tls is None:
-            return int(self._server.add_insecure_port(self.settings.address))
-        needs_certificate = self._tls.client_ca is not None
-        present = Presented(lambda: self._tls)
-        credentials = grpc.dynamic_ssl_server_credentials(certificates_of(self._tls), present, needs_certificate)
-        return int(self._server.add_secure_port(self.settings.address, credentials))
-
-
-class Presented:
-    """What grpc asks at each handshake, on a thread of its own: the certificates, where they have changed."""
-
-    def __init__(self, current: Callable[[], AdminTls | None]) -> None:
-        self._current = current
-        self._given = current()
-
-    def __call__(self) -> grpc.ServerCertificateConfiguration | None:
-        current = self._current()
-        if current is self._given or current is None:
-            return None
-        self._given = current
-        return certificates_of(current)
-
-
-def certificates_of(tls: AdminTls) -> grpc.ServerCertificateConfiguration:
-    return grpc.ssl_server_certificate_configuration([(tls.key, tls.cert)], tls.client_ca)
 
 
 def methods_of(looking: Looking, changing: Changing) -> dict[str, Method]:

@@ -16,17 +16,9 @@ from sidecar.errors import ConfigError, Mistake
 from sidecar.proxy import forward
 from sidecar.proxy.passage import MethodView, Way
 from sidecar.proxy.window import FIXED_WINDOW
+from sidecar.server_tls import ServerTls, bound_port, with_port
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ListenTls:
-    """PEM bytes. With `client_ca`, callers must present a certificate that it signed."""
-
-    cert: bytes
-    key: bytes
-    client_ca: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +27,7 @@ class ListenSettings:
     """What grpc binds: `host:port`, `unix:/path`. Port 0 asks for a free one."""
     message_bytes: int = 64 << 20
     metadata_bytes: int = 16 << 10
-    tls: ListenTls | None = None
+    tls: ServerTls | None = None
 
 
 class Listener:
@@ -52,25 +44,14 @@ class Listener:
 
     def bind(self) -> str:
         """Take the address. Raises ConfigError where it cannot be had."""
-        try:
-            port = self._add_port()
-        except RuntimeError:
-            port = 0
+        port = bound_port(self._server, self.settings.address, lambda: self._tls)
         if port == 0:
             where = f"route {self.way.route.name} listen"
             raise ConfigError([Mistake(where, self.settings.address, "an address that is free and of this machine")])
         self.address = with_port(self.settings.address, port)
         return self.address
 
-    def _add_port(self) -> int:
-        tls = self._tls
-        if tls is None:
-            return int(self._server.add_insecure_port(self.settings.address))
-        present = Presented(lambda: self._tls)
-        credentials = grpc.dynamic_ssl_server_credentials(certificates_of(tls), present, tls.client_ca is not None)
-        return int(self._server.add_secure_port(self.settings.address, credentials))
-
-    def renew(self, tls: ListenTls) -> None:
+    def renew(self, tls: ServerTls) -> None:
         """Show this certificate from the next handshake on; connections that stand keep theirs."""
         self._tls = tls
 
@@ -83,21 +64,6 @@ class Listener:
         until_s = loop.time() + limit_s
         await self._server.stop(limit_s)
         await self.way.detached.drain(max(until_s - loop.time(), 0.0))
-
-
-class Presented:
-    """What grpc asks at each handshake, on a thread of its own: the certificates, where they have changed."""
-
-    def __init__(self, current: Callable[[], ListenTls | None]) -> None:
-        self._current = current
-        self._given = current()
-
-    def __call__(self) -> grpc.ServerCertificateConfiguration | None:
-        current = self._current()
-        if current is self._given or current is None:
-            return None
-        self._given = current
-        return certificates_of(current)
 
 
 class Switch(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -143,10 +109,6 @@ def bound(carry: Callable[[Way, MethodView, bytes, Any], Awaitable[Any]], way: W
     return handle
 
 
-def certificates_of(tls: ListenTls) -> grpc.ServerCertificateConfiguration:
-    return grpc.ssl_server_certificate_configuration([(tls.key, tls.cert)], tls.client_ca)
-
-
 def server_options(settings: ListenSettings) -> list[tuple[str, Any]]:
     return [
         ("grpc.max_send_message_length", -1),
@@ -161,10 +123,3 @@ def server_options(settings: ListenSettings) -> list[tuple[str, Any]]:
         ("grpc.http2.max_ping_strikes", 0),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 0),
     ]
-
-
-def with_port(address: str, port: int) -> str:
-    """The address with the port that was really bound."""
-    if address.startswith(("unix:", "unix-abstract:")):
-        return address
-    return f"{address.rpartition(':')[0]}:{port}"

@@ -7,7 +7,6 @@ scrapers cost the calls no more than one does. /healthz and /readyz answer anyon
 from __future__ import annotations
 
 import gzip
-import hmac
 import logging
 import socket
 import ssl
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from sidecar import bearer
 from sidecar.telemetry.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -100,11 +100,7 @@ class MetricsServer:
         locks = self.locks
         if locks.wants_certificate and not (isinstance(connection, ssl.SSLSocket) and connection.getpeercert()):
             return False
-        if locks.token is None:
-            return True
-        scheme, _, shown = authorization.partition(" ")
-        is_same = hmac.compare_digest(shown.strip().encode("utf-8", "surrogateescape"), locks.token)
-        return is_same and scheme.lower() == "bearer"
+        return locks.token is None or bearer.is_same(bearer.shown_in(authorization), locks.token)
 
 
 class Server(ThreadingHTTPServer):

@@ -48,10 +48,6 @@ class Kind(StrEnum):
     """Records at the old end were deleted, as the bounds on age and size ask."""
 
 
-OWN: Final = frozenset({Kind.OPENED, Kind.CLOSED, Kind.DROPPED, Kind.PRUNED})
-"""What a journal says of itself."""
-
-
 @dataclass(frozen=True)
 class About:
     """Which exchange a record is about. Made once for each; all its records share it."""
