@@ -164,17 +164,25 @@ class App:
         return self._specs.describe()
 
     async def start(self) -> None:
-        """Bind, then serve. Needs a running event loop."""
+        """Bind, then serve. Needs a running event loop. Whatever fails or cancels it, nothing goes on afterwards."""
         try:
-            self.routes = [self._route(route) for route in self.config.routes]
-            for served in self.routes:
-                served.listener.bind()
-            self._start_metrics()
-            self._bind_admin()
-            self._watch_certificates()
-        except ConfigError:
+            self._bind()
+            await self._serve()
+        except BaseException:
+            await asyncio.gather(*(served.listener.drain(0.0) for served in self.routes))
             await self._close()
             raise
+        self.is_ready = True
+
+    def _bind(self) -> None:
+        self.routes = [self._route(route) for route in self.config.routes]
+        for served in self.routes:
+            served.listener.bind()
+        self._start_metrics()
+        self._bind_admin()
+        self._watch_certificates()
+
+    async def _serve(self) -> None:
         await self.line_up.start(self._specs.table.specs)
         await self._following.start()
         self._spans.start()
@@ -184,7 +192,6 @@ class App:
         self._watch()
         if self.administration is not None:
             await self.administration.start()
-        self.is_ready = True
 
     async def drain(self) -> None:
         """Stop listening at once, let open calls finish within the limit, send the last spans."""
@@ -296,6 +303,8 @@ class App:
         if uses_reflection(self.config):
             work += [self._reflect(served) for served in self.routes]
         self._background = [asyncio.create_task(each) for each in work]
+        for task in self._background:
+            task.add_done_callback(tell_of_end)
 
     def _watch_keys(self) -> None:
         lineage = self.config.lineage
@@ -375,6 +384,12 @@ class App:
             limits=limits_of(environ),
             redactor=redactor,
         )
+
+
+def tell_of_end(task: asyncio.Task[None]) -> None:
+    """Calls go on without what has failed beside them, so the log is where that is heard of."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("what goes on beside the calls has failed: %s", task.get_coro(), exc_info=error)
 
 
 def renewed(tls: Files, read: Callable[[Files], Pems], put: Callable[[Pems], None]) -> None:

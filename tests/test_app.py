@@ -19,6 +19,9 @@ from grpc import aio
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
+from sidecar.administration import Administration
+from sidecar.app import App
+from sidecar.config import parse
 from sidecar.engine.exchange import Origin
 from sidecar.testing import RunningSidecar, running_sidecar
 from tests.transparency.certs import SERVER_NAME, make_tls_files
@@ -325,3 +328,29 @@ async def test_an_agent_that_answers_nobody_is_unavailable_within_the_deadline()
             await channel.unary_unary(ASK)(b"x", timeout=1.0)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert "no HTTP/2" in (caught.value.details() or "")
+
+
+async def test_a_start_that_fails_at_its_end_leaves_nothing_behind(upstream: str, monkeypatch: pytest.MonkeyPatch):
+    """Calls were served by then: whoever connects is refused again, and nothing goes on in the background."""
+
+    async def failing(_self: Administration) -> None:
+        raise OSError("no more of it")
+
+    monkeypatch.setattr(Administration, "start", failing)
+    tree = {
+        "agent": "callee",
+        "routes": [{"listen": "127.0.0.1:0", "upstream": upstream}],
+        "metrics": {"listen": "127.0.0.1:0"},
+        "admin": {"listen": "127.0.0.1:0"},
+        "tracing": {"exporter": "none"},
+    }
+    before = asyncio.all_tasks()
+    app = App(parse(json.dumps(tree), name="testing", base=Path.cwd(), environ={}), environ={})
+    with pytest.raises(OSError, match="no more of it"):
+        await app.start()
+    assert not app.is_ready
+    for address in (app.routes[0].listener.address, app.metrics_address):
+        host, _, port = address.rpartition(":")
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(host, int(port))
+    await until(lambda: asyncio.all_tasks() <= before)

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.engine.state import Board, Store
-from sidecar.engine.state.controls import CONTROLS_MAX, SPECS_MAX, Control, Kind, Name, names_in, pair
+from sidecar.engine.state.controls import CONTROLS_MAX, SPECS_MAX, Control, Controls, Kind, Name, State, names_in, pair
 from sidecar.errors import StoreFull
+from sidecar.stores.memory import open_memory
 from sidecar.stores.redis import RedisLink, redis_store
 from sidecar.system import SystemClock
 from sidecar.testing import ManualClock
@@ -278,6 +279,51 @@ async def test_where_nothing_can_be_heard_the_revision_is_asked_for(redis_server
         await until(lambda: two.at(AGENT) is not None)
     for each in stores:
         await each.close()
+
+
+class Garbled:
+    """Controls that answer once with what nobody can use."""
+
+    def __init__(self, controls: Controls) -> None:
+        self._controls = controls
+        self.is_garbled = True
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._controls, name)
+
+    async def read(self, known_revision: int) -> State | None:
+        if self.is_garbled:
+            self.is_garbled = False
+            raise ValueError("neither rhyme nor reason")
+        return await self._controls.read(known_revision)
+
+
+async def test_a_board_outlives_an_answer_that_cannot_be_used(caplog: pytest.LogCaptureFixture):
+    """What comes next may be an emergency, so it is still heard, and the log says what went wrong."""
+    clock = SystemClock()
+    store = open_memory(clock)
+    board = Board(Garbled(store.controls), clock)  # type: ignore[arg-type]  # the rest is the store's own
+    watching = asyncio.create_task(board.watch())
+    await until(lambda: "cannot be used" in caplog.text)
+    await store.controls.put(control())
+    await until(lambda: board.at(AGENT) is not None)
+    assert not watching.done()
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+
+
+async def test_a_board_that_has_just_begun_can_be_stopped(redis_url: str):
+    """At whatever step of its first subscription: a sidecar that is stopped as it starts must not wait for ever."""
+    for turns in range(40):
+        store = in_redis(redis_url).store
+        await store.start()
+        watching = asyncio.create_task(Board(store.controls, SystemClock(), store.kind).watch())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        watching.cancel()
+        done, _ = await asyncio.wait([watching], timeout=WITHIN_S)
+        assert done, turns
+        await store.close()
 
 
 def test_a_control_of_a_later_version_is_passed_over():

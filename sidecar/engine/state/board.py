@@ -179,12 +179,17 @@ class Board:
 
     async def _hear_all(self) -> None:
         while True:
-            await self._controls.changed(LOOK_S)
             try:
+                await self._controls.changed(LOOK_S)
                 await self._refresh()
             except StoreUnavailable:
                 self._went_away()
                 await asyncio.sleep(RETRY_S)
+            except Exception:
+                # Whatever it is, what an operator says next may be an emergency: it goes on being asked for.
+                log.exception("what the store says of controls cannot be used")
+                self._went_away()
+                await asyncio.sleep(LOOK_S)
 
     async def _tell_all(self) -> None:
         while True:
@@ -194,6 +199,9 @@ class Board:
                 await self._tell()
             except StoreUnavailable:
                 self._went_away()  # and woken when it is back
+            except Exception:
+                log.exception("the store could not be told of a change of controls")
+                self._went_away()
 
     async def _refresh(self) -> None:
         asked = self.revision

@@ -45,7 +45,8 @@ class MemoryControls:
 
     async def changed(self, within_s: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), within_s)
+            async with asyncio.timeout(within_s):  # `wait_for` may forget a cancellation that comes with the news
+                await self._news.wait()
 
     async def restore(self, known_revision: int, controls: Sequence[tuple[Control, float | None]]) -> None:
         if self._revision >= known_revision:

@@ -152,6 +152,9 @@ class RedisControls:
         except (TimeoutError, RedisError, OSError):
             await self._hang_up()
             await asyncio.sleep(min(within_s, LOOK_S))
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            # redis-py sends with `wait_for`, which before Python 3.12 forgets a cancellation that comes as it ends.
+            raise asyncio.CancelledError
 
     async def restore(self, known_revision: int, controls: Sequence[tuple[Control, float | None]]) -> None:
         shapes = [[shape_of(control, for_s), control.name.kind.most] for control, for_s in controls]
@@ -161,10 +164,10 @@ class RedisControls:
         await self._hang_up()
 
     async def _listening(self) -> PubSub:
+        """Kept before it is known to work, so that whoever hangs up also closes one that could not subscribe."""
         if self._heard is None:
-            heard = self._link.pubsub()
-            await heard.subscribe(CHANNEL)
-            self._heard = heard
+            self._heard = self._link.pubsub()
+            await self._heard.subscribe(CHANNEL)
         return self._heard
 
     async def _hang_up(self) -> None:
