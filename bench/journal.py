@@ -28,6 +28,8 @@ from grpc import aio
 
 from bench.contenders import ROOT, running
 from bench.processes import Process, free_port
+from sidecar.admin.feed import KINDS, Wish
+from sidecar.admin.looking import TAIL_ROOM
 from sidecar.app import App
 from sidecar.config import load as load_config
 from sidecar.telemetry.journal import About, Filter, Kind, Record, SqliteReader, SqliteSink
@@ -342,23 +344,28 @@ async def serve(port: int) -> None:
 
 
 async def run_sidecar(config: Path, tails: int) -> None:
-    """A sidecar with onlookers on its feed, of which the last never reads. Says at its end what each was shown."""
+    """A sidecar with onlookers who tail it, of which the last never reads. Says at its end what each was shown."""
     app = App(load_config(config, os.environ), environ=os.environ)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    subscriptions = [app.journal.feed.subscribe() for _ in range(tails)]
+    assert app.administration is not None
+    feed, everything = app.administration.feed, Wish(frozenset(KINDS.values()))
+    readers = [feed.join(everything, TAIL_ROOM) for _ in range(tails)]
     shown = [0] * tails
 
     async def look_on(number: int) -> None:
-        async for _ in subscriptions[number]:
-            shown[number] += 1
+        while True:
+            event = await readers[number].next(within_s=10.0)
+            shown[number] += event.WhichOneof("what") != "alive"
 
     looking = [asyncio.create_task(look_on(number)) for number in range(tails - 1)]
     await app.start()
     await stop.wait()
     await app.drain()
-    await asyncio.gather(*looking)
-    print(json.dumps({"shown": shown, "dropped": [each.dropped for each in subscriptions]}), flush=True)
+    for task in looking:
+        task.cancel()
+    await asyncio.gather(*looking, return_exceptions=True)
+    print(json.dumps({"shown": shown, "dropped": [each.dropped for each in readers]}), flush=True)
 
 
 def main() -> None:

@@ -213,7 +213,6 @@ class App:
         await self.line_up.close()
         await asyncio.to_thread(self._spans.shutdown, FLUSH_LIMIT_S)
         await asyncio.to_thread(self.journal.stop, FLUSH_LIMIT_S)
-        self.journal.feed.close()
         if self._metrics_server is not None:
             await asyncio.to_thread(self._metrics_server.stop)
         self._logs.close()

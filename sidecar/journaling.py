@@ -40,7 +40,7 @@ def open_journal(
     redactor: Redactor,
     metrics: MetricsReporter,
 ) -> Journal:
-    """The journal of this process; one without sinks still feeds whoever looks on.
+    """The journal of this process, without sinks where none is configured.
 
     Raises ConfigError for a file that will never do. A place that is away for now is tried again.
     """

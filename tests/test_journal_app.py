@@ -27,6 +27,8 @@ from sidecar.engine.redaction import Redactor
 from sidecar.telemetry.journal import Entry, Filter, Kind, SqliteReader
 from sidecar.telemetry.logs import setup_logging
 from sidecar.testing import running_sidecar
+from sidecar.v1 import admin_pb2
+from sidecar.v1.admin_pb2_grpc import AdminStub
 from tests.desk import A2A, PRICES, SEND, running_desk
 from tests.stores.conftest import redis_server, redis_url  # noqa: F401 - fixtures
 from tests.telemetry.otlp_sink import OtlpSink
@@ -38,6 +40,15 @@ KEY = "AKIAIOSFODNN7EXAMPLE"
 PLANTED = (CARD, MAIL, KEY, "hunter2", "tell nobody")
 
 KEPT = {"spec": "desk/v1", "match": {"callee": "callee"}, "content": {"journal": True}}
+
+
+async def shown_of(tail: Any, ends: int) -> list[admin_pb2.TailEvent]:
+    """What a tail shows until so many exchanges have ended."""
+    shown: list[admin_pb2.TailEvent] = []
+    async with asyncio.timeout(10.0):
+        while sum(event.HasField("exchange_ended") for event in shown) < ends:
+            shown.append(await tail.read())
+    return shown
 
 
 class LogSink(LogsServiceServicer):
@@ -204,18 +215,14 @@ async def test_stamps_follow_causes_over_two_sidecars(tmp_path: Path):
     assert seen.hlc > began.hlc
 
 
-async def test_an_operators_action_is_recorded_and_shown(tmp_path: Path):
+async def test_an_operators_action_is_recorded(tmp_path: Path):
     async with (
         running_desk() as (_, upstream),
         running_sidecar(upstream, journal=f"sqlite://{tmp_path}/j.db") as sidecar,
     ):
-        journal = sidecar.app.journal
-        onlooker = journal.feed.subscribe()
-        journal.record_admin("quarantine", "root", {"edge": "a -> b", "password": "hunter2"}, conversation="c-7")
-        async with asyncio.timeout(10.0):
-            assert (await anext(onlooker)).body["action"] == "quarantine"
+        sidecar.app.journal.record_admin("quarantine", "root", {"edge": "a -> b", "password": "hunter2"})
     reader = SqliteReader(tmp_path / "j.db")
-    (entry,) = reader.entries(Filter(conversation="c-7"))
+    [entry] = reader.entries(Filter(kinds=frozenset({Kind.ADMIN})))
     reader.close()
     assert entry.record.body == {"edge": "a -> b", "password": "[redacted]", "action": "quarantine", "by": "root"}
 
@@ -248,15 +255,18 @@ async def test_nothing_planted_appears_in_any_sink(
                 verifiers=[{"name": "judge", "address": address, "timeout": "10s"}],
                 tracing={"exporter": "otlp", "endpoint": spans.grpc_endpoint, "protocol": "grpc"},
                 log={"exchanges": True},
+                admin={"listen": "127.0.0.1:0"},
             ) as sidecar,
+            aio.insecure_channel(sidecar.admin_address) as admin,
         ):
-            onlooker = sidecar.app.journal.feed.subscribe()
+            tail = AdminStub(admin).Tail(admin_pb2.TailRequest(kinds=admin_pb2.EventKind.values()[1:]))
+            assert (await tail.read()).HasField("alive")
             text = f"my card is {CARD}, write to {MAIL}, use {KEY}"
             planted = asked(text, f"m-{MAIL}", f"c {CARD}", password="hunter2", secretPlan="tell nobody", n=5)
             assert await send(sidecar.address, planted, asked("plain")) == ["OK", "OK"]
             await send(sidecar.address, b"{}", method=f"/x.Y/{MAIL}")
             metrics = await asyncio.to_thread(lambda: urllib.request.urlopen(sidecar.metrics_url).read())
-        shown = [record async for record in onlooker]
+            shown = await shown_of(tail, ends=3)
         logging.stop()
         spans.wait_for(3)
         sinks = {
@@ -266,15 +276,16 @@ async def test_nothing_planted_appears_in_any_sink(
             "sqlite": b"".join(each.read_bytes() for each in tmp_path.glob("j.db*")),
             "jsonl": (tmp_path / "j.jsonl").read_bytes(),
             "redis": b"".join(fields[b"record"] for _, fields in Redis.from_url(redis_url).xrange("sidecar:journal")),
-            "tail": repr(shown).encode(),
+            "tail": b"".join(event.SerializeToString() for event in shown),
             "verifiers": b"".join(each.request_json + each.response_json for each in judge.shown),
             "metrics": metrics,
         }
     for name, written in sinks.items():
         assert len(written) > 200, name
         assert not [secret for secret in PLANTED if secret.encode() in written], name
-    for name in ("sqlite", "jsonl", "otlp logs", "redis", "tail", "verifiers"):
+    for name in ("sqlite", "jsonl", "otlp logs", "redis", "verifiers"):
         assert b"[redacted:card]" in sinks[name], name
+    assert b"[redacted:email]" in sinks["tail"]
     assert len({record.trace_id for record in logs.records if record.trace_id}) == 3
     assert {record.event_name for record in logs.records} >= {"sidecar.journal.started", "sidecar.journal.ended"}
 

@@ -101,7 +101,7 @@ class Feed(Witness):
     """Makes events of what passes. Every hook is called on the event loop."""
 
     def __init__(self, clock: Clock, mask: Mask = str) -> None:
-        """`mask` what looks like a secret in a sentence."""
+        """`mask` what looks like a secret in anything that others wrote: methods, models, sentences."""
         self._clock = clock
         self._mask = mask
         self._readers: list[Reader] = []
@@ -156,7 +156,7 @@ class Feed(Witness):
         make = lambda: {  # noqa: E731 - made only where somebody wants it
             "charge": admin_pb2.ChargeMade(
                 agent=exchange.callee,
-                model=cost.usage.model,
+                model=self._mask(cost.usage.model or ""),
                 cost_micro_usd=cost.micro_usd,
                 source=cost.source.value,
             )
@@ -177,6 +177,7 @@ class Feed(Witness):
 
     def changed(self, who: str, method: str, what: str, because: str, outcome: str) -> None:
         """An operator did something, or tried to."""
+        what, because = self._mask(what), self._mask(because)
         made = admin_pb2.AdminChange(method=method, who=who, what=what, because=because, outcome=outcome)
         self._tell(KINDS["change"], None, lambda: {"change": made})
 
@@ -188,15 +189,16 @@ class Feed(Witness):
             if not reader.wish.wants(kind, exchange) or (severity is not None and severity < reader.wish.severity):
                 continue
             if event is None:
-                subject = subject_of(exchange) if exchange is not None else None
+                subject = subject_of(exchange, self._mask) if exchange is not None else None
                 event = admin_pb2.TailEvent(at_unix_ms=self._clock.unix_ns() // 1_000_000, subject=subject, **make())
             reader.offer(event)
 
 
-def subject_of(exchange: Exchange) -> admin_pb2.Subject:
+def subject_of(exchange: Exchange, mask: Mask) -> admin_pb2.Subject:
+    method = mask(exchange.method)[:METHOD_CHARS]
     return admin_pb2.Subject(
         exchange_id=exchange.lineage.exchange_id,
-        edge=common_pb2.Edge(caller=exchange.caller, callee=exchange.callee, method=exchange.method[:METHOD_CHARS]),
+        edge=common_pb2.Edge(caller=exchange.caller, callee=exchange.callee, method=method),
         side=exchange.side.value,
         route=exchange.route.name,
         lineage=lineage_of(exchange),

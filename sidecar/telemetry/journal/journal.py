@@ -1,4 +1,4 @@
-"""The journal of a process: a reporter that watches the engine, its sinks, and the feed of what it sees."""
+"""The journal of a process: a reporter that watches the engine, and its sinks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from sidecar.engine.hybrid_clock import HybridClock
 from sidecar.engine.message import JSON
 from sidecar.engine.ports import Clock, Reporter
 from sidecar.engine.redaction import Redactor
-from sidecar.telemetry.journal.feed import Feed
 from sidecar.telemetry.journal.reading import Reader
 from sidecar.telemetry.journal.record import NO_EXCHANGE, About, Kind
 from sidecar.telemetry.journal.scribe import Scribe
@@ -52,7 +51,7 @@ class JournalSettings:
 
 
 class Journal(Reporter):
-    """Told everything on the event loop; does next to nothing there. Without sinks and onlookers it does nothing."""
+    """Told everything on the event loop; does next to nothing there. Without sinks it does nothing."""
 
     def __init__(
         self,
@@ -71,13 +70,10 @@ class Journal(Reporter):
         self._hybrid = hybrid
         self._redactor = redactor
         self.open_reader = open_reader
-        self.feed = Feed()
-        self._has_sinks = bool(sinks)
+        self._is_kept = bool(sinks)
         sink_settings = self._settings.sink
         workers = [SinkWorker(sink, sink_settings, count) for sink in sinks]
-        self._scribe = Scribe(
-            workers, self.feed, redactor, count=count, room=sink_settings.queue, period_s=sink_settings.flush_s
-        )
+        self._scribe = Scribe(workers, redactor, count=count, room=sink_settings.queue, period_s=sink_settings.flush_s)
         self._abouts: dict[Exchange, About] = {}
         """Of open exchanges that were recorded."""
 
@@ -88,19 +84,14 @@ class Journal(Reporter):
         """Write what waits. Blocks: not for the loop. True where nothing was left."""
         return self._scribe.stop(limit_s)
 
-    @property
-    def is_watched(self) -> bool:
-        """Whether anybody takes records."""
-        return self._has_sinks or len(self.feed) > 0
-
     # --- hooks of the engine -------------------------------------------------------------------------------------
 
     def exchange_started(self, exchange: Exchange) -> None:
-        if self.is_watched:
+        if self._is_kept:
             self._tell(Kind.STARTED, exchange, start_facts(exchange))
 
     def message_seen(self, exchange: Exchange, message: Message) -> None:
-        if not self.is_watched:
+        if not self._is_kept:
             return
         facts = message_facts(exchange, message)
         payload: bytes | None = message.payload
@@ -114,14 +105,14 @@ class Journal(Reporter):
         self._tell(Kind.MESSAGE, exchange, facts, payload, content)
 
     def finding_made(self, exchange: Exchange, finding: Finding, action: Action) -> None:
-        if not self.is_watched:
+        if not self._is_kept:
             return
         self._tell(Kind.FINDING, exchange, finding_facts(finding, action, is_late=False))
         if action is not Action.OBSERVED:
             self._tell(Kind.DECISION, exchange, decision_facts(exchange, finding))
 
     def exchange_ended(self, outcome: Outcome) -> None:
-        if self.is_watched:
+        if self._is_kept:
             self._tell(Kind.ENDED, outcome.exchange, end_facts(outcome))
         self._abouts.pop(outcome.exchange, None)
 
@@ -129,29 +120,25 @@ class Journal(Reporter):
 
     def found_late(self, exchange: Exchange, finding: Finding) -> None:
         """A finding that came when its message had moved on."""
-        if self.is_watched:
+        if self._is_kept:
             self._tell(Kind.FINDING, exchange, finding_facts(finding, Action.OBSERVED, is_late=True))
 
     def judged(self, exchange: Exchange, verdict: PanelVerdict, *, is_late: bool) -> None:
         """Verifiers have said what they think of an answer."""
-        if self.is_watched:
+        if self._is_kept:
             for opinion in verdict.opinions:
                 self._tell(Kind.VERDICT, exchange, verdict_facts(opinion, verdict, is_late=is_late))
 
     def charged(self, exchange: Exchange, cost: Cost) -> None:
         """It is known what an exchange cost."""
-        if self.is_watched:
+        if self._is_kept:
             self._tell(Kind.CHARGE, exchange, charge_facts(exchange.callee, cost))
 
-    def record_admin(self, action: str, by: str, details: Mapping[str, JSON], *, conversation: str = "") -> None:
-        """An operator did something, or was refused. `by` says who; `details` hold what, on what, and what came of it.
-
-        With `conversation` the record is found where that conversation is asked for.
-        """
-        if self.is_watched:
-            whose = About(conversation=conversation) if conversation else NO_EXCHANGE
+    def record_admin(self, action: str, by: str, details: Mapping[str, JSON]) -> None:
+        """An operator did something, or was refused. `by` says who; `details` what, on what, and what came of it."""
+        if self._is_kept:
             facts = {**details, "action": action, "by": by}
-            self._scribe.take(Draft(Kind.ADMIN, self._hybrid.now(), self._clock.unix_ns(), whose, "", facts))
+            self._scribe.take(Draft(Kind.ADMIN, self._hybrid.now(), self._clock.unix_ns(), NO_EXCHANGE, "", facts))
 
     # --- inside --------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The scribe: a thread that makes records of drafts and hands them to the sinks and to whoever looks on."""
+"""The scribe: a thread that makes records of drafts and hands them to the sinks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from sidecar.engine.redaction import Redactor
-from sidecar.telemetry.journal.feed import Feed
 from sidecar.telemetry.journal.record import NO_EXCHANGE, Kind, Record
 from sidecar.telemetry.journal.sink import CountRecords, SinkWorker
 from sidecar.telemetry.journal.translation import Draft, recorded
@@ -35,7 +34,6 @@ class Scribe:
     def __init__(
         self,
         workers: Sequence[SinkWorker],
-        feed: Feed,
         redactor: Redactor,
         *,
         count: CountRecords,
@@ -43,7 +41,6 @@ class Scribe:
         period_s: float,
     ) -> None:
         self._workers = workers
-        self._feed = feed
         self._redactor = redactor
         self._count = count
         self._room = room
@@ -119,7 +116,6 @@ class Scribe:
     def _hand_on(self, records: Sequence[Record]) -> None:
         for worker in self._workers:
             worker.offer(records)
-        self._feed.offer(records)
 
 
 def gap_after(last: Record, count: int) -> Record:
