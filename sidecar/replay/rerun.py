@@ -74,10 +74,10 @@ class RecordedLineage(LineageKeeper):
     def __init__(self) -> None:
         self.next: RecordedExchange | None = None
 
-    async def settle(self, arrival: Arrival, callee: str, names: Names) -> Lineage:  # noqa: ARG002 - the port's form
+    def foresee(self, arrival: Arrival, callee: str, names: Names) -> tuple[Lineage, None]:  # noqa: ARG002 - its form
         assert self.next is not None
         about, started = self.next.about, self.next.started.body
-        return Lineage(
+        lineage = Lineage(
             trace_id=about.trace_id,
             span_id=about.span_id,
             parent_span_id="",
@@ -94,6 +94,7 @@ class RecordedLineage(LineageKeeper):
             caller=about.caller,
             cause=about.cause,
         )
+        return lineage, None
 
     def stamp(self, exchange: Exchange) -> list[Any]:  # noqa: ARG002 - the port's form
         return []

@@ -84,8 +84,8 @@ async def test_two_charged_conversations_that_meet_are_linked_and_not_merged(sto
     evidence = {
         "conversation": TRACES["one"],
         "other": TRACES["two"],
-        "used_usd": "0.0001",
-        "other_used_usd": "0.00005",
+        "spent_usd": "0.0001",
+        "other_spent_usd": "0.00005",
     }
     assert finding.evidence == evidence
     assert exchange.lineage.conversation == TRACES["one"]

@@ -67,7 +67,7 @@ class MeetingCheck:
 
     async def _judged(self, own: str, met: Sequence[str]) -> list[Finding] | None:
         try:
-            spent = [await self._used_micro_usd(each) for each in (own, *met)]
+            spent = [await self._spent_micro_usd(each) for each in (own, *met)]
         except StoreUnavailable:
             return None  # nobody can say; the next time that they meet may tell
         if not spent[0]:
@@ -77,10 +77,10 @@ class MeetingCheck:
             self._remember(frozenset((own, each)))
         return [meeting(own, spent[0], each, micro_usd) for each, micro_usd in charged] or None
 
-    async def _used_micro_usd(self, conversation: str) -> int:
-        """Spent or held by a conversation; by the fullest of its purses, since each counts the same calls."""
+    async def _spent_micro_usd(self, conversation: str) -> int:
+        """By the fullest of its purses, since each counts the same calls. What is held may be this very call's own."""
         holds = [Hold(budget.purse_of(conversation), budget.limit_micro_usd) for budget in self._budgets]
-        return max(balance.used_micro_usd for balance in await self._ledger.balances(holds))
+        return max(balance.spent_micro_usd for balance in await self._ledger.balances(holds))
 
     def _remember(self, pair: frozenset[str]) -> None:
         self._told[pair] = None
@@ -100,7 +100,7 @@ def meeting(own: str, own_micro_usd: int, other: str, other_micro_usd: int) -> F
         evidence={
             "conversation": own,
             "other": other,
-            "used_usd": usd(own_micro_usd),
-            "other_used_usd": usd(other_micro_usd),
+            "spent_usd": usd(own_micro_usd),
+            "other_spent_usd": usd(other_micro_usd),
         },
     )

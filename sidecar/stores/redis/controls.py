@@ -151,10 +151,9 @@ class RedisControls:
             await heard.get_message(ignore_subscribe_messages=True, timeout=min(within_s, LISTENING_LOOK_S))
         except (TimeoutError, RedisError, OSError):
             await self._hang_up()
+            raise_if_cancelled()
             await asyncio.sleep(min(within_s, LOOK_S))
-        if (task := asyncio.current_task()) is not None and task.cancelling():
-            # redis-py sends with `wait_for`, which before Python 3.12 forgets a cancellation that comes as it ends.
-            raise asyncio.CancelledError
+        raise_if_cancelled()
 
     async def restore(self, known_revision: int, controls: Sequence[tuple[Control, float | None]]) -> None:
         shapes = [[shape_of(control, for_s), control.name.kind.most] for control, for_s in controls]
@@ -175,6 +174,13 @@ class RedisControls:
         if heard is not None:
             with suppress(TimeoutError, RedisError, OSError):
                 await heard.aclose()  # type: ignore[no-untyped-call]  # redis-py types its client, and not this
+
+
+def raise_if_cancelled() -> None:
+    """redis-py sends with `wait_for`, which before Python 3.12 may forget a cancellation: we would never end."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def shape_of(control: Control, for_s: float | None) -> list[Any]:
