@@ -19,7 +19,6 @@ from sidecar.operator.screen import (
     Column,
     Screen,
     coloured,
-    joined,
     number,
     say_json,
     wide,
@@ -37,7 +36,7 @@ from sidecar.v1 import admin_pb2 as api
 def budgets(line: Line, accounts: int, as_json: bool) -> None:
     """Budgets and their fullest accounts. Without a command: list them."""
     request = api.ListBudgetsRequest(accounts=accounts)
-    answer = joined(line.pages(line.stub.ListBudgets, request, "budgets"), "budgets")
+    answer = line.listed(line.stub.ListBudgets, request, "budgets")
     if as_json:
         say_json(answer)
         return

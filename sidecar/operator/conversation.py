@@ -20,7 +20,6 @@ from sidecar.operator.screen import (
     Column,
     Screen,
     coloured,
-    joined,
     number,
     say_json,
     wide,
@@ -38,7 +37,7 @@ from sidecar.v1 import admin_pb2 as api
 def conversations(line: Line, agent: str, findings: bool, as_json: bool) -> None:
     """Conversations seen lately, the latest first."""
     request = api.ListConversationsRequest(agent=agent, with_findings=findings)
-    answer = joined(line.pages(line.stub.ListConversations, request, "conversations"), "conversations")
+    answer = line.listed(line.stub.ListConversations, request, "conversations")
     if as_json:
         say_json(answer)
         return

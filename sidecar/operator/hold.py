@@ -7,7 +7,7 @@ from collections.abc import Callable
 import click
 
 from sidecar.operator.line import Line, on_a_line, seconds_of
-from sidecar.operator.screen import BECAUSE_OPTION, JSON_OPTION, Cell, Column, Screen, joined, number, say_json, wide
+from sidecar.operator.screen import BECAUSE_OPTION, JSON_OPTION, Cell, Column, Screen, number, say_json, wide
 from sidecar.operator.telling import reach_words
 from sidecar.operator.words import ago, ahead, plain
 from sidecar.v1 import admin_pb2 as api
@@ -19,7 +19,7 @@ from sidecar.v1.common_pb2 import Edge
 @on_a_line
 def quarantine(line: Line, as_json: bool) -> None:
     """Hold something back, on every sidecar of the fleet. Without a command: list what is held back."""
-    answer = joined(line.pages(line.stub.ListQuarantines, api.ListQuarantinesRequest(), "quarantines"), "quarantines")
+    answer = line.listed(line.stub.ListQuarantines, api.ListQuarantinesRequest(), "quarantines")
     if as_json:
         say_json(answer)
         return

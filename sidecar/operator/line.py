@@ -79,17 +79,16 @@ class Line:
         except grpc.RpcError as error:
             raise told(error, self.place) from error
 
-    def pages(self, method: Callable[..., Any], request: Any, field: str) -> list[Any]:
-        """Answers page by page until the list is whole, or has LIST_MAX entries. Each answer is a page."""
-        answers, count = [], 0
+    def listed(self, method: Callable[..., Any], request: Any, field: str) -> Any:
+        """A list that comes in pages, as one answer: whole, or with its first LIST_MAX entries and a token for more."""
         request.page_size = PAGE_SIZE
-        while count < LIST_MAX:
-            answers.append(answer := self.call(method, request))
-            count += len(getattr(answer, field))
-            if not answer.next_page_token:
-                break
-            request.page_token = answer.next_page_token
-        return answers
+        whole = self.call(method, request)
+        while whole.next_page_token and len(getattr(whole, field)) < LIST_MAX:
+            request.page_token = whole.next_page_token
+            answer = self.call(method, request)
+            getattr(whole, field).extend(getattr(answer, field))
+            whole.next_page_token = answer.next_page_token
+        return whole
 
     def close(self) -> None:
         self._channel.close()

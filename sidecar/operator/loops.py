@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from sidecar.operator.line import Line, on_a_line
-from sidecar.operator.screen import BECAUSE_OPTION, JSON_OPTION, Cell, Column, Screen, joined, number, say_json, wide
+from sidecar.operator.screen import BECAUSE_OPTION, JSON_OPTION, Cell, Column, Screen, number, say_json, wide
 from sidecar.operator.telling import reach_words
 from sidecar.operator.words import ahead, cut, method
 from sidecar.v1 import admin_pb2 as api
@@ -18,7 +18,7 @@ from sidecar.v1 import admin_pb2 as api
 def loops(line: Line, conversation: str, as_json: bool) -> None:
     """Loops that are broken off now. Without a command: list them."""
     request = api.ListLoopsRequest(conversation=conversation)
-    answer = joined(line.pages(line.stub.ListLoops, request, "loops"), "loops")
+    answer = line.listed(line.stub.ListLoops, request, "loops")
     if as_json:
         say_json(answer)
         return

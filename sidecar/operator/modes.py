@@ -16,7 +16,6 @@ from sidecar.operator.screen import (
     Column,
     Screen,
     coloured,
-    joined,
     say_json,
     wide,
 )
@@ -35,7 +34,7 @@ NAME = click.argument("name", required=False, default="")
 @on_a_line
 def modes(line: Line, as_json: bool) -> None:
     """The mode of every level; the weakest that has a say wins. Without a command: list them."""
-    answer = joined(line.pages(line.stub.ListModes, api.ListModesRequest(), "modes"), "modes")
+    answer = line.listed(line.stub.ListModes, api.ListModesRequest(), "modes")
     if as_json:
         say_json(answer)
         return

@@ -140,14 +140,5 @@ def as_dict(message: Message) -> dict[str, Any]:
     return whole
 
 
-def joined(answers: Sequence[Any], field: str) -> Any:
-    """Pages of one list as one message."""
-    first = answers[0]
-    for answer in answers[1:]:
-        getattr(first, field).extend(getattr(answer, field))
-    first.next_page_token = answers[-1].next_page_token
-    return first
-
-
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="The answer as JSON, for scripts.")
 BECAUSE_OPTION = click.option("--because", required=True, help="Why, for whoever reads it later.")

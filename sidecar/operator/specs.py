@@ -19,7 +19,6 @@ from sidecar.operator.screen import (
     Column,
     Screen,
     coloured,
-    joined,
     say_json,
     wide,
 )
@@ -35,7 +34,7 @@ from sidecar.v1.common_pb2 import Edge
 @on_a_line
 def specs(line: Line, as_json: bool) -> None:
     """Specs in force on a running sidecar. Without a command: list them. (`sidecar spec` works on files.)"""
-    answer = joined(line.pages(line.stub.ListSpecs, api.ListSpecsRequest(), "specs"), "specs")
+    answer = line.listed(line.stub.ListSpecs, api.ListSpecsRequest(), "specs")
     if as_json:
         say_json(answer)
         return

@@ -14,7 +14,6 @@ from sidecar.operator.screen import (
     Column,
     Screen,
     coloured,
-    joined,
     number,
     say_json,
 )
@@ -35,7 +34,7 @@ def tasks(line: Line, callee: str, stuck: bool, as_json: bool) -> None:
     Exit code 1 with --stuck where one is.
     """
     request = api.ListTasksRequest(callee=callee, stuck_only=stuck)
-    answer = joined(line.pages(line.stub.ListTasks, request, "tasks"), "tasks")
+    answer = line.listed(line.stub.ListTasks, request, "tasks")
     if as_json:
         say_json(answer)
     else:

@@ -17,7 +17,6 @@ from sidecar.operator.screen import (
     Column,
     Screen,
     coloured,
-    joined,
     number,
     say_json,
     wide,
@@ -33,7 +32,7 @@ AGENT_OPTION = click.option("--agent", default="", help="Only what this agent ha
 @on_a_line
 def agents(line: Line, as_json: bool) -> None:
     """Agents seen lately: calls, errors, findings, cost."""
-    answer = joined(line.pages(line.stub.ListAgents, api.ListAgentsRequest(), "agents"), "agents")
+    answer = line.listed(line.stub.ListAgents, api.ListAgentsRequest(), "agents")
     if as_json:
         say_json(answer)
         return
@@ -76,7 +75,7 @@ def edges(line: Line, agent: str, as_json: bool) -> None:
 
     Rates, errors and latencies are those of the last minute; cost, loops and total count from the start of the sidecar.
     """
-    answer = joined(line.pages(line.stub.ListEdges, api.ListEdgesRequest(agent=agent), "edges"), "edges")
+    answer = line.listed(line.stub.ListEdges, api.ListEdgesRequest(agent=agent), "edges")
     if as_json:
         say_json(answer)
         return
@@ -135,7 +134,7 @@ def exchanges(line: Line, agent: str, older_than: str, as_json: bool) -> None:
     """Exchanges that are open now, the oldest first."""
     min_age_s = seconds_of("--older-than", older_than) if older_than else 0.0
     request = api.ListExchangesRequest(agent=agent, min_age_s=min_age_s)
-    answer = joined(line.pages(line.stub.ListExchanges, request, "exchanges"), "exchanges")
+    answer = line.listed(line.stub.ListExchanges, request, "exchanges")
     if as_json:
         say_json(answer)
         return

@@ -14,7 +14,6 @@ from sidecar.operator.screen import (
     Column,
     Screen,
     coloured,
-    joined,
     number,
     say_json,
 )
@@ -28,7 +27,7 @@ from sidecar.v1 import admin_pb2 as api
 @on_a_line
 def verifiers(line: Line, as_json: bool) -> None:
     """Verifiers and their scorecards."""
-    answer = joined(line.pages(line.stub.ListVerifiers, api.ListVerifiersRequest(), "verifiers"), "verifiers")
+    answer = line.listed(line.stub.ListVerifiers, api.ListVerifiersRequest(), "verifiers")
     if as_json:
         say_json(answer)
         return
