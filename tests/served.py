@@ -23,8 +23,15 @@ class Served(grpc.GenericRpcHandler):
 @asynccontextmanager
 async def serving(answer: Any) -> AsyncIterator[str]:
     """Its address."""
+    async with handled_by(Served(answer)) as address:
+        yield address
+
+
+@asynccontextmanager
+async def handled_by(handler: grpc.GenericRpcHandler) -> AsyncIterator[str]:
+    """The address of an agent whose calls this handler takes."""
     server = aio.server()
-    server.add_generic_rpc_handlers((Served(answer),))
+    server.add_generic_rpc_handlers((handler,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

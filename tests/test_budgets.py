@@ -16,6 +16,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
 from sidecar.testing import RunningSidecar, running_sidecar
+from tests.served import handled_by
 from tests.stores.places import RedisServer
 
 SEND = "/lf.a2a.v1.A2AService/SendMessage"
@@ -64,14 +65,8 @@ class Agent(grpc.GenericRpcHandler):
 
 @asynccontextmanager
 async def serving(agent: Agent) -> AsyncIterator[str]:
-    server = aio.server()
-    server.add_generic_rpc_handlers((agent,))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await server.stop(0)
+    async with handled_by(agent) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

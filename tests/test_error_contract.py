@@ -18,6 +18,7 @@ from grpc import aio
 
 from sidecar.engine.exchange import Origin
 from sidecar.testing import RunningSidecar, running_sidecar
+from tests.served import handled_by
 
 UNARY, STREAM, UNKNOWN = (
     "/lf.a2a.v1.A2AService/GetTask",
@@ -51,14 +52,8 @@ async def abort_late(payload: bytes, context: Any) -> None:
 
 @asynccontextmanager
 async def agent() -> AsyncIterator[str]:
-    server = aio.server()
-    server.add_generic_rpc_handlers((Agent(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await server.stop(0)
+    async with handled_by(Agent()) as address:
+        yield address
 
 
 @asynccontextmanager

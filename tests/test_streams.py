@@ -29,6 +29,7 @@ from examples.agents import writer
 from examples.agents.corpus import CORPUS
 from examples.agents.serve import Settings, start
 from sidecar.testing import RunningSidecar, running_sidecar
+from tests.served import handled_by
 
 PACK = Path(__file__).parent.parent / "specs" / "a2a"
 METHOD = "/lf.a2a.v1.A2AService/SendStreamingMessage"
@@ -67,14 +68,8 @@ async def saying(responses: Sequence[StreamResponse]) -> AsyncIterator[str]:
         for response in responses:
             await context.write(response.SerializeToString())
 
-    server = aio.server()
-    server.add_generic_rpc_handlers((Agent(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await server.stop(0)
+    async with handled_by(Agent()) as address:
+        yield address
 
 
 @pytest.fixture

@@ -37,6 +37,21 @@ class StartError(Exception):
         return any(mark in self.log_tail.lower() for mark in CLASH_MARKS)
 
 
+async def until_ready(
+    process: Process, is_ready: Callable[[], Awaitable[bool]], limit_s: float = READY_LIMIT_S, poll_s: float = POLL_S
+) -> None:
+    """Raises StartError where it ends or stays silent."""
+    try:
+        async with asyncio.timeout(limit_s):
+            # Another process sets no event of ours, so it is polled.
+            while process.is_running and not await is_ready():  # noqa: ASYNC110
+                await asyncio.sleep(poll_s)
+    except TimeoutError:
+        raise StartError(process, f"was not ready within {limit_s:g} s") from None
+    if not process.is_running:
+        raise StartError(process, "ended at once")
+
+
 class Fleet:
     """Use as `async with Fleet(stage) as fleet`: nothing outlives the block."""
 
@@ -104,15 +119,7 @@ class Fleet:
 
     async def _start(self, process: Process, is_ready: Callable[[], Awaitable[bool]]) -> None:
         await process.start()
-        try:
-            async with asyncio.timeout(READY_LIMIT_S):
-                # Another process sets no event of ours, so it is polled.
-                while process.is_running and not await is_ready():  # noqa: ASYNC110
-                    await asyncio.sleep(POLL_S)
-        except TimeoutError:
-            raise StartError(process, f"was not ready within {READY_LIMIT_S:g} s") from None
-        if not process.is_running:
-            raise StartError(process, "ended at once")
+        await until_ready(process, is_ready)
 
 
 def agent_process(stage: Stage, name: str) -> Process:

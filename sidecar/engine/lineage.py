@@ -189,15 +189,12 @@ class LineageKeeper:
         """Sign and verify with these from now on. What was settled stays so."""
         self._entries = Entries(keys, self._settings.expires_s)
 
-    async def settle(self, arrival: Arrival, callee: str, names: Names) -> Lineage:
-        """Decide once, at the start of an exchange, what it inherits. Never fails a call."""
-        lineage, naming = self.foresee(arrival, callee, names)
-        return lineage if naming is None else renamed(lineage, await naming)
-
     def foresee(
         self, arrival: Arrival, callee: str, names: Names
     ) -> tuple[Lineage, Coroutine[Any, Any, Naming] | None]:
-        """As `settle`, without waiting for a store. What is left to wait for tells the conversation.
+        """Decide once, at the start of an exchange, what it inherits, without waiting for a store. Never fails a call.
+
+        What is left to wait for tells the conversation, for `renamed`.
 
         Until then the conversation is the one that this process knows by the same names, else the one that is
         proposed: that is wrong only where another process was the first to hear of it. None: it is settled.

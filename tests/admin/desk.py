@@ -18,6 +18,7 @@ from grpc_status import rpc_status
 from sidecar.testing import RunningSidecar, running_sidecar
 from sidecar.v1 import admin_pb2, common_pb2
 from sidecar.v1.admin_pb2_grpc import AdminStub
+from tests.served import handled_by
 
 ASK = "/shop.Orders/Ask"
 TOKENS = {"ops": "an-operators-token-0123456789", "eyes": "a-readers-token-0123456789ab"}
@@ -46,14 +47,8 @@ class Echo(grpc.GenericRpcHandler):
 
 @asynccontextmanager
 async def echoing() -> AsyncIterator[str]:
-    server = aio.server()
-    server.add_generic_rpc_handlers((Echo(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await server.stop(0)
+    async with handled_by(Echo()) as address:
+        yield address
 
 
 @dataclass

@@ -17,7 +17,6 @@ from tests.e2e import boards, phases, report
 from tests.e2e.faults import FAULTS, unregistered
 from tests.e2e.progress import ROOT, Progress, run_to_the_end
 from tests.e2e.stand import WARM_UP_S, stand
-from tests.e2e.world import WorldError
 
 FACTOR = 120.0
 """An hour is half a minute, five minutes are two and a half seconds: the shortest window still has two scrapes."""
@@ -65,7 +64,7 @@ async def run(flags: argparse.Namespace, folder: Path) -> bool:
                 results = [] if flags.only else await boards.asked(standing, began_s)
                 tell("taking everything down")
             break
-        except (StartError, WorldError) as error:
+        except StartError as error:
             tell(str(error))
             if attempt == ATTEMPTS or not error.is_clash:
                 return False

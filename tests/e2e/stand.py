@@ -36,7 +36,7 @@ class Stand:
 
 @asynccontextmanager
 async def stand(root: Path, folder: Path, factor: float, tell: Tell) -> AsyncIterator[Stand]:
-    """Everything on free ports of 127.0.0.1. Raises WorldError or StartError where something would not start."""
+    """Everything on free ports of 127.0.0.1. Raises StartError where something would not start."""
     files = template.generated(root, factor, folder / "rules")
     with Webhook() as webhook:
         async with World(root, folder) as world:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from sidecar.demo.fleet import CLASH_MARKS, Fleet, is_connectable
+from sidecar.demo.fleet import Fleet, is_connectable, until_ready
 from sidecar.demo.pages import is_ready
 from sidecar.demo.process import Process
 from sidecar.demo.stage import AGENTS, Stage, filled_template, free_addresses, names_of_addresses, write_key
@@ -41,19 +41,6 @@ Tell = Callable[[str], None]
 """Hears what is being waited for, in one line."""
 
 
-class WorldError(Exception):
-    """Something ended or stayed silent. The text has the end of its log."""
-
-    def __init__(self, process: Process, why: str) -> None:
-        self.log_tail = process.tail()
-        super().__init__(f"{process.name} {why}. The end of {process.log}:\n{self.log_tail}")
-
-    @property
-    def is_clash(self) -> bool:
-        """Whether other ports would help."""
-        return any(mark in self.log_tail.lower() for mark in CLASH_MARKS)
-
-
 @dataclass(frozen=True, slots=True)
 class Worker:
     """A process of the world, and how one sees that it serves."""
@@ -62,21 +49,13 @@ class Worker:
     is_ready: Callable[[], Awaitable[bool]]
 
     async def start(self) -> None:
-        """Start it and wait until it serves. Raises WorldError."""
+        """Start it and wait until it serves. Raises StartError."""
         await self.process.start()
         await self.until_ready()
 
     async def until_ready(self) -> None:
-        """Raises WorldError where it ends or stays silent."""
-        try:
-            async with asyncio.timeout(READY_LIMIT_S):
-                # Another process sets no event of ours, so it is polled.
-                while self.process.is_running and not await self.is_ready():
-                    await asyncio.sleep(POLL_S)
-        except TimeoutError:
-            raise WorldError(self.process, f"was not ready within {READY_LIMIT_S:g} s") from None
-        if not self.process.is_running:
-            raise WorldError(self.process, "ended at once")
+        """Raises StartError where it ends or stays silent."""
+        await until_ready(self.process, self.is_ready, READY_LIMIT_S, POLL_S)
 
 
 class World:
@@ -163,7 +142,7 @@ class World:
         return Process(name, arguments, self.stage.log(name), self.root)
 
     async def start(self, tell: Tell) -> None:
-        """Start the demo's fleet, then all else, a few at a time. Raises StartError or WorldError."""
+        """Start the demo's fleet, then all else, a few at a time. Raises StartError."""
         await self.fleet.start(lambda _name, _address: None)
         tell(f"the demo's fleet is ready; {len(self.workers)} processes more")
         places, ready = asyncio.Semaphore(STARTING_AT_ONCE), list[Worker]()

@@ -21,6 +21,7 @@ from sidecar.engine.lineage import (
     LineageSettings,
     bounded_path,
     caller_of,
+    renamed,
 )
 from sidecar.engine.message import NO_NAMES, Names
 from sidecar.engine.state import Naming
@@ -143,7 +144,9 @@ class Sidecar:
         self.keeper.ended(exchange, OK)
 
     async def _begin(self, arrival: Arrival, names: Names, is_dispatched: bool) -> Exchange:
-        lineage = await self.keeper.settle(arrival, arrival.route.callee, names)
+        lineage, naming = self.keeper.foresee(arrival, arrival.route.callee, names)
+        if naming is not None:
+            lineage = renamed(lineage, await naming)
         exchange = Exchange(arrival, lineage, caller_of(arrival, lineage), started_ns=0, started_unix_ns=0)
         if is_dispatched:
             self.keeper.stamp(exchange)

@@ -19,6 +19,7 @@ from sidecar.engine.message import Direction, Message
 from sidecar.engine.recording import Recording
 from sidecar.errors import Reason
 from sidecar.testing import running_sidecar
+from tests.served import handled_by
 
 A2A = Path(__file__).parent.parent.parent / "specs" / "a2a" / "a2a_v1.binpb"
 UNARY = "/lf.a2a.v1.A2AService/GetTask"
@@ -62,14 +63,8 @@ class Callee(grpc.GenericRpcHandler):  # type: ignore[misc]
 
 @asynccontextmanager
 async def served(callee: Callee) -> AsyncIterator[str]:
-    server = aio.server()
-    server.add_generic_rpc_handlers((callee,))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await server.stop(0)
+    async with handled_by(callee) as address:
+        yield address
 
 
 @dataclass(frozen=True)
