@@ -49,6 +49,7 @@ from sidecar.telemetry.spans import SpanReporter
 from sidecar.telemetry.tracing import build_exporter, resolve, resource_of
 from sidecar.wiring import (
     COMPRESSIONS,
+    client_tls,
     lineage_settings,
     listen_settings,
     listen_tls,
@@ -57,8 +58,6 @@ from sidecar.wiring import (
     server_of,
     tracing_settings,
     upstream_settings,
-    upstream_tls,
-    verifier_tls,
 )
 
 log = logging.getLogger(__name__)
@@ -318,13 +317,11 @@ class App:
                 renew = partial(renewed, tls, listen_tls, served.listener.renew)
                 self._renewal.watch("listen_tls", f"{where}.listen_tls", tls.files, renew)
             if (towards := served.config.upstream_tls) is not None:
-                renew = partial(renewed, towards, upstream_tls, served.upstream.renew)
+                renew = partial(renewed, towards, client_tls, served.upstream.renew)
                 self._renewal.watch("upstream_tls", f"{where}.upstream_tls", towards.files, renew)
         for index, verifier in enumerate(self.config.verifiers):
             if verifier.tls is not None:
-                renew = partial(
-                    renewed, verifier.tls, verifier_tls, partial(self.line_up.renew_verifier, verifier.name)
-                )
+                renew = partial(renewed, verifier.tls, client_tls, partial(self.line_up.renew_verifier, verifier.name))
                 self._renewal.watch("verifier_tls", f"verifiers[{index}].tls", verifier.tls.files, renew)
         if (administration := self.administration) is not None:
             self._renewal.watch("admin", "admin", administration.files, administration.renew)

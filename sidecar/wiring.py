@@ -22,17 +22,17 @@ from sidecar.engine.ports import Clock, StoreReporter
 from sidecar.engine.state import Reach, Store
 from sidecar.engine.state.pressure import Rate, RetryBudget
 from sidecar.engine.state.window import Window
-from sidecar.panel import VerifierSettings, VerifierTls
+from sidecar.panel import VerifierSettings
 from sidecar.prices import OwnPrice
 from sidecar.proxy.listener import ListenSettings
-from sidecar.proxy.upstream import UpstreamSettings, UpstreamTls
-from sidecar.server_tls import ServerTls
+from sidecar.proxy.upstream import UpstreamSettings
 from sidecar.stores.memory import open_memory
 from sidecar.stores.redis import LinkTls, open_redis
 from sidecar.stores.sqlite import SqliteSpool, open_sqlite
 from sidecar.telemetry.metrics_server import Locks
 from sidecar.telemetry.span_record import Server
 from sidecar.telemetry.tracing import TracingSettings
+from sidecar.tls import ClientTls, ServerTls
 
 Domain = TypeVar("Domain")
 
@@ -158,18 +158,13 @@ def upstream_settings(route: Route) -> UpstreamSettings:
         metadata_bytes=route.limits.metadata_bytes,
         compression=COMPRESSIONS[route.compression.upstream] or grpc.Compression.NoCompression,
         authority=route.authority,
-        tls=upstream_tls(tls) if tls else None,
+        tls=client_tls(tls) if tls else None,
     )
 
 
-def upstream_tls(tls: config_tls.UpstreamTls) -> UpstreamTls:
+def client_tls(tls: config_tls.UpstreamTls) -> ClientTls:
     """The files as they are now."""
-    return UpstreamTls(pem(tls.ca), pem(tls.cert), pem(tls.key), tls.server_name)
-
-
-def verifier_tls(tls: config_tls.UpstreamTls) -> VerifierTls:
-    """The files as they are now."""
-    return VerifierTls(pem(tls.ca), pem(tls.cert), pem(tls.key), tls.server_name)
+    return ClientTls(pem(tls.ca), pem(tls.cert), pem(tls.key), tls.server_name)
 
 
 def metrics_locks(metrics: Metrics, environ: Mapping[str, str]) -> Locks:
@@ -221,7 +216,7 @@ def verifier_settings(config: Config) -> list[VerifierSettings]:
             fail=verifier.fail,
             breaker_failures=verifier.breaker.failures,
             breaker_cooldown_s=verifier.breaker.cooldown_s,
-            tls=verifier_tls(verifier.tls) if verifier.tls else None,
+            tls=client_tls(verifier.tls) if verifier.tls else None,
         )
         for verifier in config.verifiers
     ]

@@ -20,12 +20,13 @@ from prometheus_client import CollectorRegistry
 from sidecar.engine.exchange import Mode
 from sidecar.engine.specs.spec import PanelTerms
 from sidecar.engine.verdict import Evidence, Failure, Opinion, PanelVerdict, Value, combined
-from sidecar.panel import BacklogLimits, VerifierPanel, VerifierSettings, VerifierTls
+from sidecar.panel import BacklogLimits, VerifierPanel, VerifierSettings
 from sidecar.panel.breaker import Breaker
 from sidecar.system import SystemClock
 from sidecar.telemetry.money_metrics import MoneyMetrics
 from sidecar.telemetry.panel_metrics import PanelMetrics
 from sidecar.testing import ManualClock
+from sidecar.tls import ClientTls
 from sidecar.v1 import common_pb2, verifier_pb2, verifier_pb2_grpc
 from tests.transparency.certs import SERVER_NAME, make_tls_files
 
@@ -353,7 +354,7 @@ async def test_a_verifier_behind_mutual_tls_is_asked(tmp_path: Path):
     port = server.add_secure_port("127.0.0.1:0", files.server_credentials(wants_client=True))
     await server.start()
     cert, key = files.client.cert.read_bytes(), files.client.key.read_bytes()
-    ours = VerifierTls(files.ca.read_bytes(), cert, key, SERVER_NAME)
+    ours = ClientTls(files.ca.read_bytes(), cert, key, SERVER_NAME)
     known = VerifierSettings("known", f"127.0.0.1:{port}", timeout_s=PATIENT_S, tls=ours)
     stranger = replace(known, name="stranger", tls=replace(ours, cert=None, key=None))
     try:

@@ -24,7 +24,7 @@ from sidecar.admin.recent import Recent
 from sidecar.admin.scorecards import Scorecards
 from sidecar.admin.standard import Health, standard_methods
 from sidecar.errors import ConfigError, Mistake
-from sidecar.server_tls import ServerTls, bound_port, with_port
+from sidecar.tls import ServerTls, bound_port, with_port
 from sidecar.v1 import admin_pb2
 
 log = logging.getLogger(__name__)

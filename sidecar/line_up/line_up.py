@@ -31,7 +31,7 @@ from sidecar.engine.redaction import Redactor
 from sidecar.engine.specs import Spec
 from sidecar.engine.state import Board, Reach, Store
 from sidecar.line_up.money import Money, read_prices
-from sidecar.panel import VerifierPanel, VerifierTls
+from sidecar.panel import VerifierPanel
 from sidecar.stores.memory import open_memory
 from sidecar.telemetry.breaker_gauge import BreakerGauge
 from sidecar.telemetry.duplicate_metrics import DuplicateMetrics
@@ -43,6 +43,7 @@ from sidecar.telemetry.pressure_metrics import PressureMetrics
 from sidecar.telemetry.store_metrics import StoreMetrics
 from sidecar.telemetry.task_metrics import TaskMetrics
 from sidecar.telemetry.version_metrics import VersionMetrics
+from sidecar.tls import ClientTls
 from sidecar.wiring import (
     idempotency_settings,
     loop_ladder,
@@ -141,7 +142,7 @@ class LineUp:
         """What goes on beside the calls, until `stop` is set or it is cancelled."""
         return [self._task_sweep().run(), self.board.watch(), *self.money.watch(stop)]
 
-    def renew_verifier(self, name: str, tls: VerifierTls) -> None:
+    def renew_verifier(self, name: str, tls: ClientTls) -> None:
         """Certificates that have changed, for the connection to one verifier."""
         self.panel.renew(name, tls)
 

@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from sidecar.panel.backlog import BacklogLimits
 from sidecar.panel.panel import VerifierPanel
-from sidecar.panel.settings import VerifierSettings, VerifierTls
+from sidecar.panel.settings import VerifierSettings
 
-__all__ = ["BacklogLimits", "VerifierPanel", "VerifierSettings", "VerifierTls"]
+__all__ = ["BacklogLimits", "VerifierPanel", "VerifierSettings"]

@@ -13,7 +13,8 @@ from sidecar.engine.verdict import Evidence, Failure, Opinion, PanelVerdict, Val
 from sidecar.panel.backlog import Backlog, BacklogLimits, Job
 from sidecar.panel.question import Question
 from sidecar.panel.seat import Seat
-from sidecar.panel.settings import VerifierSettings, VerifierTls
+from sidecar.panel.settings import VerifierSettings
+from sidecar.tls import ClientTls
 
 if TYPE_CHECKING:
     from sidecar.engine.specs.spec import PanelTerms
@@ -58,7 +59,7 @@ class VerifierPanel(Panel):
     def ask_later(self, evidence: Evidence, terms: PanelTerms, tell: TellVerdict) -> None:
         self._later(partial(self._judge, terms.require, evidence, terms), evidence, tell)
 
-    def renew(self, verifier: str, tls: VerifierTls) -> None:
+    def renew(self, verifier: str, tls: ClientTls) -> None:
         """Certificates that have changed, for the connection to one verifier."""
         self._seats[verifier].renew(tls)
 

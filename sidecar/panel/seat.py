@@ -16,7 +16,8 @@ from sidecar.engine.verdict import Failure, Opinion, Value
 from sidecar.panel.breaker import Breaker
 from sidecar.panel.description import SCHEMA, Description, Descriptions
 from sidecar.panel.question import Answer, Question, Unusable
-from sidecar.panel.settings import VerifierSettings, VerifierTls, open_channel
+from sidecar.panel.settings import VerifierSettings, open_channel
+from sidecar.tls import ClientTls
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class Seat:
         self._reporter.opinion_given(opinion)
         return opinion
 
-    def renew(self, tls: VerifierTls) -> None:
+    def renew(self, tls: ClientTls) -> None:
         """Dial with these certificates from the next question on. What is being asked may still be answered."""
         self.settings = replace(self.settings, tls=tls)
         if self._channel is not None and self._descriptions is not None:

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
-import grpc
 from grpc import aio
 
 from sidecar.engine.exchange import Mode
+from sidecar.tls import ClientTls
 
 VERDICT_BYTES = 1 << 20
 """Largest answer of a verifier. A verdict is a word, a number and some sentences."""
-
-
-@dataclass(frozen=True, slots=True)
-class VerifierTls:
-    """PEM bytes. No certificate of our own means plain TLS; `server_name` is what its certificate must say."""
-
-    ca: bytes | None = None
-    cert: bytes | None = None
-    key: bytes | None = field(default=None, repr=False)
-    server_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +30,7 @@ class VerifierSettings:
     """Failures in a row after which it is skipped."""
     breaker_cooldown_s: float = 30.0
     """Seconds until it is tried again, with one question."""
-    tls: VerifierTls | None = None
+    tls: ClientTls | None = None
 
 
 def open_channel(settings: VerifierSettings) -> aio.Channel:
@@ -48,8 +38,7 @@ def open_channel(settings: VerifierSettings) -> aio.Channel:
     options = channel_options(settings)
     if settings.tls is None:
         return aio.insecure_channel(settings.target, options=options)
-    tls = settings.tls
-    return aio.secure_channel(settings.target, grpc.ssl_channel_credentials(tls.ca, tls.key, tls.cert), options=options)
+    return aio.secure_channel(settings.target, settings.tls.credentials, options=options)
 
 
 def channel_options(settings: VerifierSettings) -> Sequence[tuple[str, Any]]:
@@ -66,6 +55,4 @@ def channel_options(settings: VerifierSettings) -> Sequence[tuple[str, Any]]:
         ("grpc.enable_http_proxy", 0),
         ("grpc.service_config_disable_resolution", 1),
     ]
-    if settings.tls is not None and settings.tls.server_name:
-        options.append(("grpc.ssl_target_name_override", settings.tls.server_name))
-    return options
+    return [*options, *settings.tls.options] if settings.tls is not None else options

@@ -16,7 +16,7 @@ from sidecar.errors import ConfigError, Mistake
 from sidecar.proxy import forward
 from sidecar.proxy.passage import MethodView, Way
 from sidecar.proxy.window import FIXED_WINDOW
-from sidecar.server_tls import ServerTls, bound_port, with_port
+from sidecar.tls import ServerTls, bound_port, with_port
 
 log = logging.getLogger(__name__)
 

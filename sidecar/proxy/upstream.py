@@ -18,6 +18,7 @@ from grpc import aio
 
 from sidecar.errors import UpstreamUnreachable
 from sidecar.proxy.window import FIXED_WINDOW
+from sidecar.tls import ClientTls
 
 log = logging.getLogger(__name__)
 
@@ -38,16 +39,6 @@ RETIRE_GRACE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class UpstreamTls:
-    """PEM bytes. No certificate of our own means plain TLS; `server_name` is what its certificate must say."""
-
-    ca: bytes | None = None
-    cert: bytes | None = None
-    key: bytes | None = None
-    server_name: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class UpstreamSettings:
     target: str
     """What grpc dials: `host:port` or `unix:/path`."""
@@ -57,7 +48,7 @@ class UpstreamSettings:
     metadata_bytes: int = 16 << 10
     compression: grpc.Compression = grpc.Compression.NoCompression
     authority: str | None = None
-    tls: UpstreamTls | None = None
+    tls: ClientTls | None = None
 
 
 class Connection:
@@ -133,7 +124,7 @@ class Upstream:
             log.warning("replacing a spoiled connection to %s", self.settings.target)
             self._replace(connection)
 
-    def renew(self, tls: UpstreamTls) -> None:
+    def renew(self, tls: ClientTls) -> None:
         """Connect with these certificates from now on. Calls that are open on the old connections may finish there."""
         self.settings = replace(self.settings, tls=tls)
         for connection in list(self._connections):
@@ -163,7 +154,7 @@ def open_channel(settings: UpstreamSettings) -> aio.Channel:
     options = channel_options(settings)
     if settings.tls is None:
         return aio.insecure_channel(settings.target, options=options, compression=settings.compression)
-    credentials = grpc.ssl_channel_credentials(settings.tls.ca, settings.tls.key, settings.tls.cert)
+    credentials = settings.tls.credentials
     return aio.secure_channel(settings.target, credentials, options=options, compression=settings.compression)
 
 
@@ -186,9 +177,7 @@ def channel_options(settings: UpstreamSettings) -> Sequence[tuple[str, Any]]:
     ]
     if authority := settings.authority:
         options.append(("grpc.default_authority", authority))
-    if settings.tls is not None and settings.tls.server_name:
-        options.append(("grpc.ssl_target_name_override", settings.tls.server_name))
-    return options
+    return [*options, *settings.tls.options] if settings.tls is not None else options
 
 
 def share(remaining_s: float | None, part: float) -> float | None:

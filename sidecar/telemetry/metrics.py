@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 SPAN_OUTCOMES = ("exported", "dropped", "failed")
 JOINS = ("propagated", "ids", "sole_inflight", "ambiguous", "root")
 RELOADS = ("loaded", "refused")
-SECRETS = ("listen_tls", "upstream_tls", "verifier_tls", "lineage_keys", "metrics")
+SECRETS = ("listen_tls", "upstream_tls", "verifier_tls", "lineage_keys", "metrics", "admin")
 
 
 class Edge:

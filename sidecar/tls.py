@@ -1,4 +1,4 @@
-"""TLS of our gRPC servers: one address bound, and certificates that may change while it serves."""
+"""TLS of what speaks gRPC here: what servers show, which may change while they serve, and what clients show."""
 
 from __future__ import annotations
 
@@ -16,6 +16,25 @@ class ServerTls:
     cert: bytes
     key: bytes = field(repr=False)
     client_ca: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """PEM bytes. No certificate of our own means plain TLS; `server_name` is what the server's certificate must say."""
+
+    ca: bytes | None = None
+    cert: bytes | None = None
+    key: bytes | None = field(default=None, repr=False)
+    server_name: str | None = None
+
+    @property
+    def credentials(self) -> grpc.ChannelCredentials:
+        return grpc.ssl_channel_credentials(self.ca, self.key, self.cert)
+
+    @property
+    def options(self) -> list[tuple[str, Any]]:
+        """Of the channel."""
+        return [("grpc.ssl_target_name_override", self.server_name)] if self.server_name else []
 
 
 class Presented:
