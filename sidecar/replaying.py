@@ -7,7 +7,11 @@ the modes those of the configuration: what operators changed while we run is no 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import threading
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from sidecar.admin.problem import Problem, Why, invalid
@@ -45,7 +49,7 @@ class Replaying:
         if self._is_busy:
             raise Problem(Why.BUSY, "another replay is under way", retry_delay_s=5.0)
         self._is_busy = True
-        work = asyncio.get_running_loop().run_in_executor(None, self._run, wanted, limit)
+        work = beside(partial(self._run, wanted, limit))
         work.add_done_callback(self._is_done)  # the thread goes on when the caller leaves
         try:
             result = await asyncio.shield(work)
@@ -62,19 +66,36 @@ class Replaying:
     def _run(self, wanted: Filter, limit: int) -> Rerun:
         reader = self._open_reader()
         try:
-            exchanges, steps, _ = recorded_exchanges(reader.entries(wanted))
+            exchanges, steps, _ = recorded_exchanges(reader.entries(wanted), most=limit)
         finally:
             reader.close()
-        chosen = exchanges[:limit]
-        among = set(chosen)
-        return asyncio.run(
-            rerun(self._config, [step for step in steps if step[0] in among], chosen, self._descriptors())
-        )
+        return asyncio.run(rerun(self._config, steps, exchanges, self._descriptors()))
 
     def _is_done(self, work: asyncio.Future[Rerun]) -> None:
         self._is_busy = False
         if not work.cancelled():
             work.exception()  # told to the caller, if there still is one
+
+
+def beside(work: Callable[[], Rerun]) -> asyncio.Future[Rerun]:
+    """On a thread that ends with the process: unlike one of the loop's own, no stop waits for it."""
+    loop = asyncio.get_running_loop()
+    future = asyncio.wrap_future(done := concurrent.futures.Future[Rerun](), loop=loop)
+
+    def run() -> None:
+        try:
+            result = work()
+        except BaseException as error:
+            tell(partial(done.set_exception, error))
+        else:
+            tell(partial(done.set_result, result))
+
+    def tell(say: Callable[[], None]) -> None:
+        with suppress(RuntimeError, concurrent.futures.InvalidStateError):  # the loop has gone, or nobody waits
+            say()
+
+    threading.Thread(target=run, name="replay", daemon=True).start()
+    return future
 
 
 def filter_in(request: Any) -> Filter:

@@ -13,6 +13,7 @@ import yaml
 from click.testing import CliRunner
 
 from sidecar.cli import main
+from sidecar.replay import recorded_exchanges
 from sidecar.telemetry.journal import Filter, Kind, SqliteReader
 from sidecar.testing import running_sidecar
 from tests.desk import A2A, PRICES, SEND, STREAM, running_desk
@@ -257,3 +258,13 @@ def test_a_mistake_of_the_operators_is_told(one: tuple[Path, Path], what: str):
         arguments = [*arguments, "--conversation", conversation]
     code, output = run(journal, "-c", config, *(each.format(c=conversation) for each in arguments))
     assert (code, said in output) == (64, True), output
+
+
+async def test_of_more_than_asked_for_nothing_is_kept(tmp_path: Path):
+    """A running sidecar replays beside its calls: what it holds of a long journal is bounded."""
+    reader = SqliteReader(await recorded(tmp_path, *FIVE))
+    exchanges, steps, strays = recorded_exchanges(reader.entries(Filter()), most=2)
+    reader.close()
+    assert len(exchanges) == 2
+    assert {exchange for exchange, _, _ in steps} == set(exchanges)
+    assert strays > 0

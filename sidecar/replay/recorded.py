@@ -91,8 +91,13 @@ Step = tuple[RecordedExchange, Record, RecordedMessage | None]
 """What happens next: to which exchange, the record, and its message where it is one."""
 
 
-def recorded_exchanges(entries: Iterable[Entry]) -> tuple[list[RecordedExchange], list[Step], int]:
-    """Exchanges, everything that happened to them in order, and how many records belong to none that began here."""
+def recorded_exchanges(
+    entries: Iterable[Entry], most: int = EXCHANGES_MAX
+) -> tuple[list[RecordedExchange], list[Step], int]:
+    """Exchanges, everything that happened to them in order, and how many records belong to none of them.
+
+    Of the first `most` that begin: of what comes after them nothing is kept.
+    """
     found: dict[tuple[str, str], RecordedExchange] = {}
     exchanges: list[RecordedExchange] = []
     steps: list[Step] = []
@@ -102,7 +107,7 @@ def recorded_exchanges(entries: Iterable[Entry]) -> tuple[list[RecordedExchange]
         if not record.about.exchange_id:
             continue
         key = (record.about.exchange_id, record.about.span_id)
-        if record.kind is Kind.STARTED and len(exchanges) < EXCHANGES_MAX:
+        if record.kind is Kind.STARTED and len(exchanges) < most:
             found[key] = exchange = RecordedExchange(record.about, record)
             exchanges.append(exchange)
             steps.append((exchange, record, None))
