@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -79,11 +80,14 @@ class Scribe:
 
     def stop(self, limit_s: float) -> bool:
         """Write what waits. True where nothing was left after about `limit_s`. Blocks: not for the loop."""
+        until_s = time.monotonic() + limit_s
         self._stopping.set()
         self._waking.set()
         if self._thread.ident is not None:
             self._thread.join(limit_s)
-        stopped = [worker.stop(limit_s) for worker in self._workers]
+        for worker in self._workers:
+            worker.finish()  # all at once: one that is away takes none of the others' time
+        stopped = [worker.stop(max(until_s - time.monotonic(), 0.0)) for worker in self._workers]
         return all(stopped) and not self._drafts
 
     def _run(self) -> None:

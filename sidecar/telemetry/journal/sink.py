@@ -109,10 +109,14 @@ class SinkWorker:
             self._count(self._sink.name, "dropped", over)
         self._waking.set()
 
-    def stop(self, limit_s: float) -> bool:
-        """Write what waits, for at most `limit_s`; the rest counts as failed. True where nothing was left."""
+    def finish(self) -> None:
+        """Write what waits, and then no more. Does not wait for it."""
         self._stopping.set()
         self._waking.set()
+
+    def stop(self, limit_s: float) -> bool:
+        """Write what waits, for at most `limit_s`; the rest counts as failed. True where nothing was left."""
+        self.finish()
         if self._thread.ident is not None:
             self._thread.join(limit_s)
         with self._lock:
