@@ -53,12 +53,13 @@ class Following:
             await self._news.wait()
             await self._catch_up()
 
-    async def settled(self) -> None:
-        """Wait until the specs are what the board says, or cannot be."""
+    async def settled(self) -> bool:
+        """Wait until the specs are what the board says, or cannot be; False where that takes too long to wait for."""
         try:
             await asyncio.wait_for(self._settled.wait(), SETTLED_S)
         except TimeoutError:
             log.warning("specs that were put take longer than %g s to compile", SETTLED_S)
+        return self._settled.is_set()
 
     # The desk of specs.
 

@@ -85,16 +85,22 @@ class Changing:
         if mistakes:
             raise unusable(mistakes)
         control = Name(Kind.SPEC, name)
+        before = self._world.board.at(control)
         self._world.board.put(self._control(asked, control, because, value=text))
         change = await self._told(control)
-        await self._world.specs.settled()
+        if not await self._world.specs.settled():
+            raise Problem(Why.TOO_SLOW, f"{name} was put and is still compiled: GetSpec shows when it is in force")
         for spec in self._world.specs.specs:
             standing = self._world.board.at(control)
             if spec.name == name and standing is not None and spec.source.startswith("put:"):
                 shown = convert.spec_of(spec, self._world.specs, standing.control, is_whole=True)
                 return admin_pb2.PutSpecResponse(spec=shown, change=change)
-        self._world.board.remove(control)
-        raise unusable(list(self._world.specs.problems))
+        problems = list(self._world.specs.problems)
+        if before is None:
+            self._world.board.remove(control)
+        else:
+            self._world.board.put(before.control)  # the last good one stays
+        raise unusable(problems)
 
     async def DeleteSpec(self, asked: Asked) -> admin_pb2.Change:  # noqa: N802
         name = said(asked.request.name, "name")

@@ -82,8 +82,8 @@ class SpecDesk(Protocol):
     async def mistakes_in(self, name: str, text: str) -> Sequence[Mistake]:
         """What would keep it from being put under its name."""
 
-    async def settled(self) -> None:
-        """Wait until what the board says is in force, or cannot be."""
+    async def settled(self) -> bool:
+        """Wait until what the board says is in force, or cannot be; False where that takes too long to wait for."""
 
 
 class Replays(Protocol):
