@@ -2,7 +2,7 @@
 
 - *asked*: a journal of 100,000 exchanges; pages by conversation, by time, by agent, by finding, and the whole chain.
 - *loaded*: two sidecars in turn, one with a journal and five onlookers of which one never reads, at 1,000 messages a
-  second; latency of both, memory, drops, the chain.
+  second in calls of ten; latency of both, memory, drops, the chain.
 - *killed*: kill -9 in the middle of that, again and again; the chain, what is missing, whether the next start says so.
 """
 
@@ -17,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -38,7 +38,9 @@ from sidecar.testing import ManualClock
 
 METHOD: Final = "/bench.Echo/Say"
 PAYLOAD_BYTES: Final = 690
-MESSAGES_PER_CALL: Final = 2
+QUESTIONS_PER_CALL: Final = 5
+MESSAGES_PER_CALL: Final = 2 * QUESTIONS_PER_CALL
+"""A call is a stream both ways: each question is answered before the next is asked."""
 
 QUERY_LIMIT_S: Final = 0.5
 """For one page. What docs/journal.md calls well under a second, on a machine with other work to do."""
@@ -158,8 +160,15 @@ async def say(call: Any, number: int, seen: Seen) -> None:
     trace_id = f"{number + 1:032x}"
     before_s = time.perf_counter()
     try:
-        await call(os.urandom(PAYLOAD_BYTES), metadata=(("traceparent", f"00-{trace_id}-00000000000000ff-01"),))
-    except aio.AioRpcError:
+        stream = call(metadata=(("traceparent", f"00-{trace_id}-00000000000000ff-01"),))
+        for _ in range(QUESTIONS_PER_CALL):
+            await stream.write(os.urandom(PAYLOAD_BYTES))
+            await stream.read()
+        await stream.done_writing()
+        await stream.read()
+        if await stream.code() is not grpc.StatusCode.OK:
+            raise asyncio.InvalidStateError
+    except (aio.AioRpcError, asyncio.InvalidStateError):
         seen.failed += 1
         return
     seen.latencies_s.append(time.perf_counter() - before_s)
@@ -169,7 +178,7 @@ async def say(call: Any, number: int, seen: Seen) -> None:
 async def paced(port: int, first: int, calls_per_s: float, seconds: float, seen: Seen) -> None:
     """Calls at a steady rate, whether or not the ones before have ended."""
     async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        call = channel.unary_unary(METHOD)
+        call = channel.stream_stream(METHOD)
         begin_s, under_way = time.perf_counter(), set[asyncio.Task[None]]()
         for number in range(int(calls_per_s * seconds)):
             await asyncio.sleep(max(begin_s + number / calls_per_s - time.perf_counter(), 0))
@@ -329,14 +338,15 @@ def judged(path: Path, turn: int, seen: Seen, killed_at_s: float, lost_within_s:
 # The processes of it.
 
 
-async def echo(request: bytes, context: Any) -> bytes:  # noqa: ARG001 - a handler's form
-    return request
+async def echo(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:  # noqa: ARG001 - a handler's form
+    async for request in requests:
+        yield request
 
 
 async def serve(port: int) -> None:
     server = aio.server()
     service, _, method = METHOD[1:].partition("/")
-    handlers = {method: grpc.unary_unary_rpc_method_handler(echo)}
+    handlers = {method: grpc.stream_stream_rpc_method_handler(echo)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
