@@ -8,7 +8,7 @@ import click
 
 from sidecar.operator.line import Line, on_a_line, seconds_of
 from sidecar.operator.screen import BECAUSE_OPTION, JSON_OPTION, Cell, Column, Screen, number, say_json, wide
-from sidecar.operator.telling import reach_words
+from sidecar.operator.telling import reach_words, tell
 from sidecar.operator.words import ago, ahead, plain
 from sidecar.v1 import admin_pb2 as api
 from sidecar.v1.common_pb2 import Edge
@@ -72,10 +72,7 @@ def hold(line: Line, target: api.Target, *, because: str, lasts: str, spare_open
 
 def let_go(line: Line, target: api.Target, *, because: str, as_json: bool) -> None:
     change = line.call(line.stub.Release, api.ReleaseRequest(target=target, because=because))
-    if as_json:
-        say_json(change)
-        return
-    Screen().say(f"{words(target)} is let go {reach_words(change)}")
+    tell(change, f"{words(target)} is let go", as_json=as_json)
 
 
 def targets(kind: str, names: tuple[str, ...], target: Callable[..., api.Target], what: str) -> None:

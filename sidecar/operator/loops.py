@@ -6,7 +6,7 @@ import click
 
 from sidecar.operator.line import Line, on_a_line
 from sidecar.operator.screen import BECAUSE_OPTION, JSON_OPTION, Cell, Column, Screen, number, say_json, wide
-from sidecar.operator.telling import reach_words
+from sidecar.operator.telling import tell
 from sidecar.operator.words import ahead, cut, method
 from sidecar.v1 import admin_pb2 as api
 
@@ -40,7 +40,4 @@ def row(loop: api.Loop) -> tuple[Cell, ...]:
 def resume(line: Line, loop_id: str, because: str, as_json: bool) -> None:
     """Let the loop ID go on before its cool-down has passed."""
     change = line.call(line.stub.ResumeLoop, api.ResumeLoopRequest(id=loop_id, because=because))
-    if as_json:
-        say_json(change)
-        return
-    Screen().say(f"{loop_id} goes on {reach_words(change)}")
+    tell(change, f"{loop_id} goes on", as_json=as_json)

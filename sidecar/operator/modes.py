@@ -20,7 +20,7 @@ from sidecar.operator.screen import (
     wide,
 )
 from sidecar.operator.status import level_name, mode_name, mode_text
-from sidecar.operator.telling import reach_words
+from sidecar.operator.telling import reach_words, tell
 from sidecar.operator.words import ago, plain
 from sidecar.v1 import admin_pb2 as api
 
@@ -89,10 +89,7 @@ def clear(line: Line, level: str, name: str, because: str, as_json: bool) -> Non
     """Take a changed mode back: what is configured holds again."""
     request = api.ClearModeRequest(level=level_of(level, name), name=name, because=because)
     change = line.call(line.stub.ClearMode, request)
-    if as_json:
-        say_json(change)
-        return
-    Screen().say(f"{level} {name}: as configured {reach_words(change)}")
+    tell(change, f"{level} {name}: as configured", as_json=as_json)
 
 
 def level_of(level: str, name: str) -> api.Level:

@@ -23,7 +23,7 @@ from sidecar.operator.screen import (
     wide,
 )
 from sidecar.operator.status import mode_text
-from sidecar.operator.telling import reach_words
+from sidecar.operator.telling import reach_words, tell
 from sidecar.operator.words import plain
 from sidecar.v1 import admin_pb2 as api
 from sidecar.v1.common_pb2 import Edge
@@ -134,10 +134,7 @@ def put(line: Line, path: Path, because: str, as_json: bool) -> None:
 def delete(line: Line, name: str, because: str, as_json: bool) -> None:
     """Take back a spec that was put. One from a file is removed by removing the file."""
     change = line.call(line.stub.DeleteSpec, api.DeleteSpecRequest(name=name, because=because))
-    if as_json:
-        say_json(change)
-        return
-    Screen().say(f"{name} is taken back {reach_words(change)}")
+    tell(change, f"{name} is taken back", as_json=as_json)
 
 
 def say_spec(screen: Screen, spec: api.Spec) -> None:
